@@ -1,0 +1,25 @@
+//! retentiond: the daemon that people trust with deletion.
+//!
+//! `jobs.toml` → [`config`] → [`graph`] (the map, checked against the live catalogs) → [`plan`] (what would happen) →
+//! [`removal`] (batches) → run record. The modules in reading order:
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`names`], [`clock`], [`redact`], [`stop`] | validated names; the only caller of the machine's clock; values that cannot be formatted; the stop flag |
+//! | [`config`] | `jobs.toml` → document, spans kept; knows no job kind |
+//! | [`store`] | everything that speaks SQL: connections, catalogs, operators' tables, own state, ledger |
+//! | [`files`] | everything that removes a file, and nothing else does |
+//! | [`graph`] | the data map resolved against the live catalogs |
+//! | [`plan`] | plan, step, brake: plain data |
+//! | [`removal`] | rows and files go, batch by batch |
+//! | [`demo`] | the contact centre, generated |
+//! | [`jobs`] | the kinds of job, one file each |
+//! | [`cli`] | one file a command |
+//!
+//! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | files →
+//! graph → plan → removal → demo → jobs → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
+
+pub mod clock;
+pub mod names;
+pub mod redact;
+pub mod stop;

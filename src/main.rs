@@ -1,0 +1,3 @@
+//! The command `retentiond`.
+
+fn main() {}
