@@ -23,3 +23,5 @@ pub mod clock;
 pub mod names;
 pub mod redact;
 pub mod stop;
+
+pub mod config;

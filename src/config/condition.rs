@@ -1,0 +1,51 @@
+//! `where = { … }`: structured conditions, never SQL text.
+//!
+//! `column = value | [values] | { below = n, above = n, null = true, not = … }`. All columns must satisfy their test; a
+//! column of a parent is named `parent.column`, where `parent` is a data entry.
+
+/// A literal of a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// Text, dates and instants included.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A floating point number.
+    Real(f64),
+    /// True or false.
+    Boolean(bool),
+}
+
+/// What a column must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// Equal to this.
+    Is(Literal),
+    /// Equal to one of these; the list is never empty.
+    OneOf(Vec<Literal>),
+    /// Less than this.
+    Below(Literal),
+    /// Greater than this.
+    Above(Literal),
+    /// NULL (`true`) or not NULL (`false`).
+    Null(bool),
+    /// Not so. A NULL column satisfies neither a test nor its negation.
+    Not(Box<Test>),
+    /// All of these at once, as in `{ above = 1, below = 9 }`; never empty.
+    All(Vec<Test>),
+}
+
+/// One column's test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnTest {
+    /// The data entry that the column belongs to, when it is a parent's.
+    pub parent: Option<String>,
+    /// The column.
+    pub column: String,
+    /// What it must be.
+    pub test: Test,
+}
+
+/// All of these must hold; empty only where the key was not said at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Condition(pub Vec<ColumnTest>);

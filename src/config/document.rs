@@ -1,0 +1,286 @@
+//! `jobs.toml` as a typed document. Plain data: what each key means, its unit and its default.
+//!
+//! The JSON Schema of the file is made from these very types, so a key's documentation here is what an operator's editor
+//! shows. Nothing destructive has a default: a key that widens what is removed is said, or the file is refused.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::period::{Keep, Period};
+use super::values::{
+    AnonymiseStrategy, Columns, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef, TimeColumn, UrlSource,
+};
+use crate::names::{CategoryName, DataName, JobName, PersonName, StoreName};
+
+/// The whole file, includes merged in. Jobs stay untyped here: this module knows no job kind.
+#[derive(Debug)]
+pub struct Document {
+    /// The zone of schedules and calendar periods; UTC when the file does not say.
+    pub timezone: chrono_tz::Tz,
+    /// `enabled = false` makes the whole file inert.
+    pub enabled: bool,
+    /// retentiond's own memory.
+    pub state: State,
+    /// How mail leaves.
+    pub mail: Option<Mail>,
+    /// Limits that stop a run before its first deletion.
+    pub brakes: Brakes,
+    /// How fast a run goes.
+    pub pace: Pace,
+    /// What diagnostic logs may hold.
+    pub diagnostics: Diagnostics,
+    /// The stores.
+    pub stores: BTreeMap<StoreName, Store>,
+    /// The kinds of person.
+    pub people: BTreeMap<PersonName, Person>,
+    /// The categories, for reports.
+    pub categories: BTreeMap<CategoryName, Category>,
+    /// The data map.
+    pub data: BTreeMap<DataName, Entry>,
+    /// The jobs, each with its kind and its keys still untyped.
+    pub jobs: BTreeMap<JobName, super::section::RawJob>,
+}
+
+/// `[state]`: retentiond's own memory (runs, leases, approvals).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// A database URL. SQLite for one daemon; PostgreSQL or MariaDB when several share the work.
+    #[serde(default = "State::default_url")]
+    pub url: UrlSource,
+    /// Where the password is found, when the URL has none.
+    pub password: Option<SecretRef>,
+    /// How long runs are remembered.
+    #[serde(default = "State::default_keep")]
+    pub keep: Keep,
+    /// How old the oldest backup can be that may hold what was erased.
+    pub backup_horizon: Option<Period>,
+}
+
+/// `[mail]`: how mail leaves.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `smtp://host:587` (STARTTLS required), `smtps://host:465` (TLS from the start) or `file:DIR` (writes `.eml`).
+    pub smtp: String,
+    /// The sender.
+    pub from: String,
+    /// Where the user name is found.
+    pub username: Option<SecretRef>,
+    /// Where the password is found.
+    pub password: Option<SecretRef>,
+    /// Who hears when a job fails, brakes or falls behind.
+    #[serde(default)]
+    pub alerts: Vec<String>,
+}
+
+/// `[brakes]`, and `brakes = { … }` in a job: limits that stop a run before its first deletion.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Brakes {
+    /// Most rows that one run may remove or change. Default 100 000.
+    pub max_rows: Option<u64>,
+    /// Most of a table, in percent, for tables of 1 000 rows or more. Default 5.
+    pub max_percent: Option<f64>,
+    /// Most rows, as a multiple of the median of the last complete runs (five at least). Default 5.
+    pub max_times_usual: Option<f64>,
+    /// The least age of anything that is removed. Default 24 hours.
+    pub age_floor: Option<Period>,
+}
+
+/// `[pace]`: how fast a run goes. The default is quiet.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// Rows a second. Default 50 000.
+    pub rows_per_second: Option<u64>,
+    /// Bytes of write-ahead log a second (PostgreSQL). Default 9 000 000.
+    pub wal_bytes_per_second: Option<u64>,
+    /// Pause between two batches in milliseconds. Default 20 on SQLite, 0 elsewhere.
+    pub pause_ms: Option<u64>,
+}
+
+/// `[diagnostics]`: what diagnostic logs may hold.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnostics {
+    /// A date, at most 14 days ahead, until which diagnostic logs may hold personal data. Off by default.
+    pub personal_data_until: Option<String>,
+}
+
+/// `[stores.NAME]`: a database or a file store.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `postgres://…`, `mysql://…`, `sqlite:PATH` or `file:DIRECTORY`; or where to find it.
+    pub url: UrlSource,
+    /// Where the password is found, when the URL has none.
+    pub password: Option<SecretRef>,
+    /// The database's or directory's identity as `check` prints it; another one is refused.
+    pub identity: Option<String>,
+    /// A PEM file with the certificate authority of the server, when it is not one that the system trusts.
+    pub ca: Option<String>,
+    /// `false` where the operator may not create retentiond's tables: counts are then approximate, restores unnoticed,
+    /// and only one daemon may run. Default `true`.
+    #[serde(default = "yes")]
+    pub ledger: bool,
+    /// File stores: how long a removed file stays in the trash folder. Default 1 day.
+    pub grace: Option<Period>,
+    /// File stores: the folder below the root for removed files. Default `.retentiond-trash`.
+    pub trash: Option<String>,
+    /// File stores: the file that proves that the root is the real one and mounted. Default `.retentiond-store`.
+    pub marker: Option<String>,
+}
+
+/// `[people.NAME]`: a kind of person.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The data entry with one row for each person; absent when the person is known only by addresses.
+    pub data: Option<DataName>,
+    /// What identifies the person: `{ login = "login_id" }`, `{ email = "user_addresses.address" }`, or a list of kinds
+    /// of address.
+    pub identifiers: Identifiers,
+}
+
+/// `[categories.NAME]`: what a report says of a category.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Category {
+    /// Its human title.
+    pub title: Option<String>,
+    /// Why the data is held.
+    pub purpose: Option<String>,
+    /// On which legal basis.
+    pub legal_basis: Option<String>,
+    /// `false`: collection is switched off.
+    pub collect: Option<bool>,
+    /// Mandatory categories cannot be switched off. Default: only `user_master_data`.
+    pub mandatory: Option<bool>,
+    /// Copies that retentiond cannot reach; printed in every report and receipt.
+    pub beyond_reach: Option<String>,
+}
+
+/// What becomes of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExpiry {
+    /// The row goes.
+    #[default]
+    Delete,
+    /// The row stays, its personal columns are overwritten.
+    Anonymise,
+}
+
+/// What an erasure does with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnErasure {
+    /// The row goes.
+    Delete,
+    /// The row stays, its personal columns are overwritten.
+    Anonymise,
+    /// The row stays, for the reason in `ground`.
+    Keep,
+}
+
+/// `[data.NAME]`: one table of the data map. Every key is optional here, because `like` may supply it; what an entry must
+/// have after that is checked in a later pass.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Another entry of the same shape: only what differs is said here.
+    pub like: Option<DataName>,
+    /// The store that holds the table.
+    pub store: Option<StoreName>,
+    /// The table, as `table` or `schema.table`.
+    pub table: Option<String>,
+    /// The table is left alone, for the reason given here; nothing else is said of it.
+    pub ignore: Option<String>,
+    /// The category of personal data.
+    pub category: Option<CategoryName>,
+    /// Its human title, for reports.
+    pub title: Option<String>,
+    /// The columns that tell rows apart; default: the primary key.
+    pub key: Option<OneOrMany>,
+    /// Columns that name the row to a person.
+    pub label: Option<OneOrMany>,
+    /// The entry that keeps the name until nothing else refers to the person.
+    pub stub: Option<DataName>,
+    /// What ages a row: a column, `{ column = …, unit = …, zone = …, sentinels = […] }`, or `{ of = "parent" }`.
+    pub time: Option<TimeColumn>,
+    /// The rows are about this user.
+    pub user: Option<PersonLinks>,
+    /// The rows are about this customer: kind of address to column or columns.
+    pub customer: Option<Columns>,
+    /// These columns name somebody else: an erasure blanks them, the row stays.
+    pub mentions: Option<Columns>,
+    /// The row goes when its parent goes, before it; with several, when the first of them goes.
+    pub belongs_to: Option<Links>,
+    /// Together or not at all.
+    pub goes_with: Option<Links>,
+    /// The reference is set to NULL when its target goes.
+    pub unlink: Option<Links>,
+    /// The row goes only when nothing refers to it any more.
+    pub shared: Option<bool>,
+    /// The row survives an erasure, for the reason given here.
+    pub survives_erasure: Option<String>,
+    /// What happens to an expired row. Default: it is deleted.
+    pub on_expiry: Option<OnExpiry>,
+    /// What an erasure does with the row.
+    pub on_erasure: Option<OnErasure>,
+    /// Why an erasure keeps the row.
+    pub ground: Option<String>,
+    /// Column to strategy, for rows that are anonymised.
+    pub anonymise: Option<BTreeMap<String, AnonymiseStrategy>>,
+    /// A timestamp or boolean column that says that a row was anonymised.
+    pub marker: Option<String>,
+    /// A row that does not satisfy this is expired at once, whatever its age.
+    pub requires: Option<Requires>,
+    /// A switch on the person's own row, as `entry.column`.
+    pub allowed_by: Option<String>,
+    /// The file that belongs to the row.
+    pub file: Option<FileLink>,
+    /// Says that a table whose engine has no rollback may be purged all the same.
+    pub allow_nontransactional: Option<bool>,
+}
+
+/// `file = { store = "voice", path = "file_path" }`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileLink {
+    /// The file store.
+    pub store: StoreName,
+    /// A column, or a template of columns in braces, parents' as `{parent.column}`.
+    pub path: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Most rows of one run, when the file does not say.
+pub const DEFAULT_MAX_ROWS: u64 = 100_000;
+/// Most of a table in percent, when the file does not say.
+pub const DEFAULT_MAX_PERCENT: f64 = 5.0;
+/// Multiple of the usual run, when the file does not say.
+pub const DEFAULT_MAX_TIMES_USUAL: f64 = 5.0;
+
+impl Brakes {
+    /// Limits that make no sense, by key.
+    pub fn mistakes(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        if self.max_rows == Some(0) {
+            found.push(("max_rows", "max_rows = 0 would never let anything go; at least 1"));
+        }
+        if self.max_percent.is_some_and(|percent| !(percent > 0.0 && percent <= 100.0)) {
+            found.push(("max_percent", "max_percent is more than 0 and at most 100"));
+        }
+        if self.max_times_usual.is_some_and(|times| !(times >= 1.0 && times.is_finite())) {
+            found.push(("max_times_usual", "max_times_usual is at least 1"));
+        }
+        found
+    }
+}

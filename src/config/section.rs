@@ -1,0 +1,293 @@
+//! Reading one section after the other, and all mistakes of each.
+//!
+//! serde stops at its first error. So the key that it blames is noted, left out, and the section is read again, until
+//! nothing is left to blame: the types that read the file stay plain, and their JSON Schema is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::diagnostic::{Diagnostics, did_you_mean};
+use super::document::{Brakes, Diagnostics as DiagnosticsKeys, Document, Pace, State};
+use super::source::Source;
+use super::values::UrlSource;
+use super::values::Zone;
+use crate::names::JobName;
+
+/// The sections of a file.
+const SECTIONS: [&str; 13] = [
+    "timezone",
+    "enabled",
+    "include",
+    "state",
+    "mail",
+    "brakes",
+    "pace",
+    "diagnostics",
+    "stores",
+    "people",
+    "categories",
+    "data",
+    "jobs",
+];
+
+/// A job whose own keys are not read yet.
+#[derive(Clone, Debug)]
+pub struct RawJob {
+    /// Its name.
+    pub name: JobName,
+    /// Its kind, as the file writes it.
+    pub kind: String,
+    /// `enabled = false` leaves it out of `--all`.
+    pub enabled: bool,
+    /// When it runs.
+    pub schedule: Option<String>,
+    file: usize,
+    text: Arc<str>,
+}
+
+impl RawJob {
+    /// Reads the keys of a kind.
+    pub fn read<T: DeserializeOwned>(&self, diagnostics: &mut Diagnostics) -> Option<T> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        let job = table.get_ref().get("jobs")?.get_ref().as_table()?.get(self.name.as_str())?;
+        let mut keys = job.clone();
+        if let DeValue::Table(keys) = keys.get_mut() {
+            for common in ["kind", "enabled", "schedule"] {
+                keys.remove(common);
+            }
+        }
+        read(self.file, &keys, diagnostics)
+    }
+}
+
+pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> Document {
+    let mut document = Document {
+        timezone: chrono_tz::UTC,
+        enabled: true,
+        state: State::default(),
+        mail: None,
+        brakes: Brakes::default(),
+        pace: Pace::default(),
+        diagnostics: DiagnosticsKeys::default(),
+        stores: BTreeMap::new(),
+        people: BTreeMap::new(),
+        categories: BTreeMap::new(),
+        data: BTreeMap::new(),
+        jobs: BTreeMap::new(),
+    };
+    for (file, text) in source.shared_texts() {
+        let (table, _) = DeTable::parse_recoverable(&text);
+        for (key, value) in table.get_ref().iter() {
+            read_section(&mut document, file, &text, key, value, diagnostics);
+        }
+    }
+    document
+}
+
+fn read_section(
+    document: &mut Document,
+    file: usize,
+    text: &Arc<str>,
+    key: &Spanned<std::borrow::Cow<'_, str>>,
+    value: &Spanned<DeValue<'_>>,
+    diagnostics: &mut Diagnostics,
+) {
+    match key.get_ref().as_ref() {
+        "timezone" => set(&mut document.timezone, read::<Zone>(file, value, diagnostics).map(|zone| zone.0)),
+        "enabled" => set(&mut document.enabled, read(file, value, diagnostics)),
+        "state" => set(&mut document.state, read(file, value, diagnostics)),
+        "mail" => document.mail = read(file, value, diagnostics),
+        "brakes" => set(&mut document.brakes, read(file, value, diagnostics)),
+        "pace" => set(&mut document.pace, read(file, value, diagnostics)),
+        "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
+        "stores" => read_named(&mut document.stores, file, value, diagnostics),
+        "people" => read_named(&mut document.people, file, value, diagnostics),
+        "categories" => read_named(&mut document.categories, file, value, diagnostics),
+        "data" => read_named(&mut document.data, file, value, diagnostics),
+        "jobs" => read_jobs(document, file, text, value, diagnostics),
+        "include" => {}
+        unknown => {
+            let help = did_you_mean(unknown, SECTIONS).map_or_else(
+                || format!("the sections are {}", SECTIONS.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            diagnostics.error_at(file, key.span(), format!("there is no section `{unknown}`")).with_help(Some(help));
+        }
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn entries<'a, 'i>(
+    file: usize,
+    value: &'a Spanned<DeValue<'i>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'a DeTable<'i>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        diagnostics.error_at(file, value.span(), "a table of named entries is expected here");
+    }
+    table
+}
+
+fn name<N: FromStr>(file: usize, key: &Spanned<std::borrow::Cow<'_, str>>, diagnostics: &mut Diagnostics) -> Option<N>
+where
+    N::Err: std::fmt::Display,
+{
+    match key.get_ref().parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            diagnostics.error_at(file, key.span(), format!("`{}` is no name: {error}", key.get_ref()));
+            None
+        }
+    }
+}
+
+fn read_named<N: FromStr + Ord, T: DeserializeOwned>(
+    into: &mut BTreeMap<N, T>,
+    file: usize,
+    value: &Spanned<DeValue<'_>>,
+    diagnostics: &mut Diagnostics,
+) where
+    N::Err: std::fmt::Display,
+{
+    let Some(table) = entries(file, value, diagnostics) else { return };
+    for (key, value) in table.iter() {
+        let name = name(file, key, diagnostics);
+        let entry = read(file, value, diagnostics);
+        if let (Some(name), Some(entry)) = (name, entry) {
+            into.insert(name, entry);
+        }
+    }
+}
+
+fn read_jobs(
+    document: &mut Document,
+    file: usize,
+    text: &Arc<str>,
+    value: &Spanned<DeValue<'_>>,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(table) = entries(file, value, diagnostics) else { return };
+    for (key, value) in table.iter() {
+        let Some(name) = name::<JobName>(file, key, diagnostics) else { continue };
+        let Some(job) = value.get_ref().as_table() else {
+            diagnostics.error_at(file, value.span(), "a job is a table of keys");
+            continue;
+        };
+        let kind = match job.get("kind") {
+            Some(kind) => read::<String>(file, kind, diagnostics),
+            None => {
+                diagnostics
+                    .error_at(file, key.span(), format!("job `{name}` does not say its kind"))
+                    .with_help(Some("add kind = \"…\"".to_owned()));
+                None
+            }
+        };
+        let enabled = job.get("enabled").and_then(|enabled| read(file, enabled, diagnostics)).unwrap_or(true);
+        let schedule = job.get("schedule").and_then(|schedule| read(file, schedule, diagnostics));
+        if let Some(kind) = kind {
+            let raw = RawJob { name: name.clone(), kind, enabled, schedule, file, text: Arc::clone(text) };
+            document.jobs.insert(name, raw);
+        }
+    }
+}
+
+/// Reads one value, noting all its mistakes. `None` when there was any.
+pub fn read<T: DeserializeOwned>(
+    file: usize,
+    value: &Spanned<DeValue<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let mut value = value.clone();
+    let mut blamed = BTreeSet::new();
+    let mut clean = true;
+    // Each round takes at least one key away; a section has not that many.
+    for _ in 0..200 {
+        let error = match T::deserialize(ValueDeserializer::from(value.clone())) {
+            Ok(read) => return clean.then_some(read),
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or_else(|| value.span());
+        let (message, help) = reword(error.message());
+        let missing = message.starts_with("missing ");
+        // A key that was left out because of its value is not missing.
+        let excused = missing && blamed.iter().any(|key: &String| message.contains(&format!("`{key}`")));
+        if !excused {
+            diagnostics.error_at(file, span.clone(), message).with_help(help);
+        }
+        clean = false;
+        match take_away(&mut value, &span) {
+            Some(key) if !missing => {
+                blamed.insert(key);
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// serde's words in ours, with what was probably meant.
+fn reword(message: &str) -> (String, Option<String>) {
+    let message = message.trim();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    for start in ["unknown field", "unknown variant"] {
+        if message.starts_with(start) {
+            let word = quoted.next().unwrap_or_default().to_owned();
+            let known: Vec<&str> = quoted.collect();
+            let help = did_you_mean(&word, known.iter().copied())
+                .map_or_else(|| format!("known here: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            let what = if start == "unknown field" { "unknown key" } else { "unknown word" };
+            return (format!("{what} `{word}`"), Some(help));
+        }
+    }
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        return (format!("missing key {rest}"), None);
+    }
+    if let Some((first, help)) = message.split_once("; ") {
+        return (first.to_owned(), Some(help.to_owned()));
+    }
+    (message.to_owned(), None)
+}
+
+/// Takes the innermost key away whose own name or value the span is; gives the name of the topmost key that holds it.
+fn take_away(value: &mut Spanned<DeValue<'_>>, span: &std::ops::Range<usize>) -> Option<String> {
+    let DeValue::Table(table) = value.get_mut() else { return None };
+    let holds = |range: std::ops::Range<usize>| range.start <= span.start && span.end <= range.end;
+    let name = table
+        .iter()
+        .find(|(key, value)| holds(key.span()) || holds(value.span()))
+        .map(|(key, _)| key.get_ref().to_string())?;
+    let inner = table.get_mut(name.as_str())?;
+    let deeper = matches!(inner.get_ref(), DeValue::Table(_)) && inner.span() != *span;
+    let took = deeper && take_away(inner, span).is_some();
+    if !took {
+        table.remove(name.as_str());
+    }
+    Some(name)
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { url: Self::default_url(), password: None, keep: Self::default_keep(), backup_horizon: None }
+    }
+}
+
+impl State {
+    pub(super) fn default_url() -> UrlSource {
+        UrlSource::Literal("sqlite:/var/lib/retentiond/state.db".to_owned())
+    }
+
+    pub(super) fn default_keep() -> super::period::Keep {
+        super::period::Keep::parse("24 months").unwrap_or(super::period::Keep::Forever)
+    }
+}
