@@ -25,3 +25,5 @@ pub mod redact;
 pub mod stop;
 
 pub mod config;
+
+pub mod store;

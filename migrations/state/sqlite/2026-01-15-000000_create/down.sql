@@ -1,0 +1,4 @@
+DROP TABLE pauses;
+DROP TABLE leases;
+DROP TABLE run_steps;
+DROP TABLE runs;

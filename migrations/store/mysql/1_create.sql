@@ -1,0 +1,40 @@
+-- What retentiond keeps inside a database that it purges. It writes here in the same transaction that removes rows.
+-- Nothing in these tables is personal data: counts, names of data entries, instants.
+--
+-- DDL is committed statement by statement here, so each may be repeated after a kill.
+
+CREATE TABLE IF NOT EXISTS retentiond_schema (
+    version      BIGINT       NOT NULL PRIMARY KEY
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- One row for each batch, entry and action. Their sum is what was removed.
+CREATE TABLE IF NOT EXISTS retentiond_ledger (
+    batch        VARCHAR(64)  NOT NULL PRIMARY KEY,
+    run          VARCHAR(40)  NOT NULL,
+    job          VARCHAR(64)  NOT NULL,
+    data         VARCHAR(64)  NOT NULL,
+    action       VARCHAR(20)  NOT NULL,
+    rule         VARCHAR(64),
+    row_count    BIGINT       NOT NULL,
+    file_count   BIGINT       NOT NULL,
+    cutoff       DATETIME(6) NULL,
+    written_at   DATETIME(6)  NOT NULL,
+    KEY retentiond_ledger_run (run)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+-- Each batch locks its rows here in share mode: a legal hold, or a daemon that takes a job over, waits for it or stops it.
+CREATE TABLE IF NOT EXISTS retentiond_gate (
+    name         VARCHAR(100) NOT NULL PRIMARY KEY,
+    token        BIGINT       NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+INSERT IGNORE INTO retentiond_gate (name, token) VALUES ('hold', 0);
+
+-- Rows under a legal hold.
+CREATE TABLE IF NOT EXISTS retentiond_held (
+    data         VARCHAR(64)  NOT NULL,
+    row_key      VARCHAR(400) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    hold_case    VARCHAR(64)  NOT NULL,
+    PRIMARY KEY (data, row_key, hold_case)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+
+INSERT INTO retentiond_schema (version) VALUES (1);

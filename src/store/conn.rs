@@ -1,0 +1,269 @@
+//! One connection to any of the three databases.
+//!
+//! SQLite and PostgreSQL speak through Diesel's own drivers, MySQL and MariaDB through diesel-async's pure-Rust driver
+//! wrapped back into a synchronous connection (the C client was seen to connect in plain text although TLS was asked
+//! for). An `enum` of the three and the macro `on!` compile the same code once per database.
+
+use std::sync::OnceLock;
+
+use diesel::connection::SimpleConnection;
+use diesel::query_dsl::RunQueryDsl;
+use diesel::{PgConnection, SqliteConnection};
+use diesel_async::AsyncMysqlConnection;
+use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
+
+use super::error::{ErrorKind, StoreError};
+use super::stmt::{Stmt, TextRow};
+
+/// Which database a store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Backend {
+    /// The name that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL/MariaDB",
+            Self::Sqlite => "SQLite",
+        }
+    }
+}
+
+/// The synchronous face of the MySQL driver.
+pub type MysqlConnection = AsyncConnectionWrapper<AsyncMysqlConnection, DriverRuntime>;
+
+/// The runtime on which the MySQL driver does its socket work; nothing else runs there.
+#[derive(Clone, Copy)]
+pub struct DriverRuntime(&'static tokio::runtime::Runtime);
+
+impl BlockOn for DriverRuntime {
+    fn block_on<F: Future>(&self, f: F) -> F::Output {
+        self.0.block_on(f)
+    }
+
+    fn get_runtime() -> Self {
+        static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+        Self(RUNTIME.get_or_init(|| {
+            #[expect(clippy::expect_used, reason = "without a thread for its sockets the process cannot do anything")]
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("mysql-io")
+                .enable_all()
+                .build()
+                .expect("a runtime for the MySQL driver")
+        }))
+    }
+}
+
+/// The three connections.
+pub(in crate::store) enum Raw {
+    Postgres(PgConnection),
+    Mysql(Box<MysqlConnection>),
+    Sqlite(SqliteConnection),
+}
+
+/// Compiles one expression for each of the three connections.
+macro_rules! on {
+    ($conn:expr, $raw:ident => $body:expr) => {
+        match &mut $conn.raw {
+            $crate::store::conn::Raw::Postgres($raw) => $body,
+            $crate::store::conn::Raw::Mysql($raw) => {
+                let $raw = &mut **$raw;
+                $body
+            }
+            $crate::store::conn::Raw::Sqlite($raw) => $body,
+        }
+    };
+}
+
+pub(in crate::store) use on;
+
+/// A connection with its transaction state.
+pub struct Conn {
+    pub(in crate::store) raw: Raw,
+    in_transaction: bool,
+    /// A statement of the open transaction failed in a way after which the database may have undone all of it.
+    spoilt: bool,
+    statement_millis: u32,
+    mariadb: Option<bool>,
+}
+
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads one consistent snapshot; the database itself refuses writes.
+    ReadOnly,
+    /// Writes.
+    ReadWrite,
+}
+
+impl Conn {
+    pub(in crate::store) fn new(raw: Raw) -> Self {
+        Self { raw, in_transaction: false, spoilt: false, statement_millis: 0, mariadb: None }
+    }
+
+    /// Which database this is.
+    pub fn backend(&self) -> Backend {
+        match self.raw {
+            Raw::Postgres(_) => Backend::Postgres,
+            Raw::Mysql(_) => Backend::Mysql,
+            Raw::Sqlite(_) => Backend::Sqlite,
+        }
+    }
+
+    /// Whether a transaction was begun and not ended; such a connection never goes back to its pool.
+    pub(in crate::store) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// The limit that was last set for a statement, in milliseconds.
+    pub(in crate::store) fn statement_millis(&self) -> u32 {
+        self.statement_millis
+    }
+
+    pub(in crate::store) fn set_statement_millis(&mut self, millis: u32) {
+        self.statement_millis = millis;
+    }
+
+    /// Whether a MySQL server is MariaDB; asked once per connection.
+    pub(in crate::store) fn is_mariadb(&mut self) -> Result<bool, StoreError> {
+        if let Some(known) = self.mariadb {
+            return Ok(known);
+        }
+        let rows = self.catalog_rows(&Stmt::new("SELECT VERSION()"))?;
+        let version = rows.first().and_then(|row| row.plain(0)).unwrap_or_default();
+        let known = version.to_ascii_lowercase().contains("mariadb");
+        self.mariadb = Some(known);
+        Ok(known)
+    }
+
+    /// Whether the server still answers.
+    pub(in crate::store) fn ping(&mut self) -> Result<(), StoreError> {
+        self.batch("SELECT 1")
+    }
+
+    /// Notes an error that ends the transaction it happened in, whatever the caller makes of it.
+    fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &result {
+            let harmless = self.backend() != Backend::Postgres
+                && matches!(error.kind, ErrorKind::Constraint | ErrorKind::ForeignKey);
+            self.spoilt |= self.in_transaction && !harmless;
+        }
+        result
+    }
+
+    /// Runs a statement and gives the number of rows that the database says it touched.
+    ///
+    /// # Errors
+    /// The class of what went wrong, without the database's words.
+    pub fn execute(&mut self, stmt: &Stmt) -> Result<u64, StoreError> {
+        let count = on!(self, raw => RunQueryDsl::execute(stmt.clone(), raw));
+        let count = count.map(|rows| rows as u64).map_err(|error| StoreError::from_rows(&error));
+        self.noted(count)
+    }
+
+    /// Runs a query and gives all its rows; the statement bounds their number.
+    ///
+    /// # Errors
+    /// The class of what went wrong, without the database's words.
+    pub fn rows(&mut self, stmt: &Stmt) -> Result<Vec<TextRow>, StoreError> {
+        let rows = on!(self, raw => RunQueryDsl::load::<TextRow>(stmt.clone(), raw));
+        self.noted(rows.map_err(|error| StoreError::from_rows(&error)))
+    }
+
+    /// Like [`Conn::rows`] for catalogs, settings and retentiond's own tables, whose errors may be shown in full.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn catalog_rows(&mut self, stmt: &Stmt) -> Result<Vec<TextRow>, StoreError> {
+        let rows = on!(self, raw => RunQueryDsl::load::<TextRow>(stmt.clone(), raw));
+        self.noted(rows.map_err(|error| StoreError::from_catalog(&error)))
+    }
+
+    /// Runs fixed SQL text: settings and DDL of retentiond's own.
+    pub(in crate::store) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        on!(self, raw => raw.batch_execute(sql)).map_err(|error| StoreError::from_catalog(&error))
+    }
+
+    /// Runs `work` in one transaction: committed when it succeeds, rolled back when it fails.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of beginning and committing.
+    pub fn transaction<T, E: From<StoreError>>(
+        &mut self,
+        access: Access,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.in_transaction {
+            return Err(StoreError::new(ErrorKind::Other, "a transaction is already open").into());
+        }
+        self.begin(access)?;
+        self.in_transaction = true;
+        self.spoilt = false;
+        let done = work(self).and_then(|value| {
+            self.commit()?;
+            Ok(value)
+        });
+        if self.in_transaction {
+            // When this fails too, the pool drops the connection, and the server rolls back.
+            drop(self.rollback());
+        }
+        if self.backend() == Backend::Sqlite && access == Access::ReadOnly {
+            self.batch("PRAGMA query_only=OFF")?;
+        }
+        done
+    }
+
+    fn begin(&mut self, access: Access) -> Result<(), StoreError> {
+        let sql = match (self.backend(), access) {
+            (Backend::Postgres, Access::ReadOnly) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            (Backend::Postgres, Access::ReadWrite) => "BEGIN READ WRITE",
+            (Backend::Mysql, Access::ReadOnly) => {
+                // One snapshot for the whole preview; the session's READ COMMITTED comes back with the next transaction.
+                self.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+                "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+            }
+            (Backend::Mysql, Access::ReadWrite) => "START TRANSACTION READ WRITE",
+            (Backend::Sqlite, Access::ReadOnly) => {
+                self.batch("PRAGMA query_only=ON")?;
+                "BEGIN DEFERRED"
+            }
+            (Backend::Sqlite, Access::ReadWrite) => "BEGIN IMMEDIATE",
+        };
+        let begun = self.batch(sql);
+        if begun.is_err() && self.backend() == Backend::Sqlite && access == Access::ReadOnly {
+            self.batch("PRAGMA query_only=OFF")?;
+        }
+        begun
+    }
+
+    /// Commits, and never takes a silent rollback for a commit: after a failed statement PostgreSQL answers COMMIT with
+    /// ROLLBACK and no error, and MySQL has already ended a transaction that lost a deadlock.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if self.spoilt {
+            let message = "a statement of the transaction had failed, so it was rolled back";
+            return Err(StoreError::new(ErrorKind::Other, message));
+        }
+        self.batch(match self.backend() {
+            // In a transaction that has failed, the SELECT is an error.
+            Backend::Postgres => "SELECT 1; COMMIT",
+            Backend::Mysql | Backend::Sqlite => "COMMIT",
+        })?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn rollback(&mut self) -> Result<(), StoreError> {
+        self.batch("ROLLBACK")?;
+        self.in_transaction = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! The gate: rows that every batch locks in share mode.
+//!
+//! **Invariant.** A batch is committed only if, in its own transaction, the gate bears exactly the token of the lease it
+//! runs under. A process that takes a job over raises the token in a transaction of its own, which waits for batches in
+//! flight and shuts out later ones. Placing a hold takes the row `hold` exclusively, for the same reason.
+
+use diesel::prelude::*;
+
+use super::conn::on;
+use super::{Access, Backend, Conn, Stmt, StoreError};
+
+mod schema {
+    diesel::table! {
+        retentiond_gate (name) {
+            name -> Text,
+            token -> BigInt,
+        }
+    }
+
+    diesel::table! {
+        retentiond_held (data, row_key, hold_case) {
+            data -> Text,
+            row_key -> Text,
+            hold_case -> Text,
+        }
+    }
+}
+
+use schema::{retentiond_gate, retentiond_held};
+
+/// Why a batch may not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Another process holds the job now.
+    #[error("another process took the job over")]
+    Overtaken,
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+fn row_name(job: &str) -> String {
+    format!("job:{job}")
+}
+
+/// Raises the token of a job to ours.
+///
+/// # Errors
+/// [`GateError::Overtaken`] when a greater one stands there.
+pub fn raise(conn: &mut Conn, job: &str, token: i64) -> Result<(), GateError> {
+    let name = row_name(job);
+    conn.transaction(Access::ReadWrite, |conn| {
+        let failed = |error: diesel::result::Error| StoreError::from_catalog(&error);
+        let row = retentiond_gate::table.filter(retentiond_gate::name.eq(&name));
+        let found: Option<i64> =
+            on!(conn, raw => row.select(retentiond_gate::token).first::<i64>(raw).optional()).map_err(failed)?;
+        let Some(found) = found else {
+            let values = (retentiond_gate::name.eq(&name), retentiond_gate::token.eq(token));
+            on!(conn, raw => diesel::insert_into(retentiond_gate::table).values(values).execute(raw))
+                .map_err(failed)?;
+            return Ok(());
+        };
+        if found > token {
+            return Err(GateError::Overtaken);
+        }
+        let lower =
+            retentiond_gate::table.filter(retentiond_gate::name.eq(&name)).filter(retentiond_gate::token.le(token));
+        on!(conn, raw => diesel::update(lower).set(retentiond_gate::token.eq(token)).execute(raw)).map_err(failed)?;
+        Ok(())
+    })
+}
+
+/// Enters the gate within a batch's transaction.
+///
+/// # Errors
+/// [`GateError::Overtaken`] when the token is not ours any more.
+pub fn enter(conn: &mut Conn, job: &str, token: i64) -> Result<(), GateError> {
+    let mut stmt = match conn.backend() {
+        Backend::Postgres | Backend::Sqlite => {
+            Stmt::new("SELECT name, CAST(token AS TEXT) FROM retentiond_gate WHERE name IN ('hold', ")
+        }
+        Backend::Mysql => Stmt::new("SELECT name, CAST(token AS CHAR) FROM retentiond_gate WHERE name IN ('hold', "),
+    };
+    let name = row_name(job);
+    stmt.value(name.as_str()).sql(match conn.backend() {
+        Backend::Postgres => ") FOR SHARE",
+        Backend::Mysql => ") LOCK IN SHARE MODE",
+        // BEGIN IMMEDIATE lets no other writer in.
+        Backend::Sqlite => ")",
+    });
+    let rows = conn.rows(&stmt)?;
+    let ours = rows.iter().any(|row| row.plain(0) == Some(name.as_str()) && row.count(1) == Some(token));
+    if ours { Ok(()) } else { Err(GateError::Overtaken) }
+}
+
+/// Whether any row of an entry is under a legal hold.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn held_any(conn: &mut Conn, data: &str) -> Result<bool, StoreError> {
+    let query = retentiond_held::table.filter(retentiond_held::data.eq(data)).count();
+    let count: i64 = on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))?;
+    Ok(count > 0)
+}

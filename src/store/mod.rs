@@ -1,0 +1,23 @@
+//! Everything that speaks SQL.
+
+pub mod bulk;
+pub mod catalog;
+pub mod conn;
+mod connect;
+pub mod dialect;
+pub mod error;
+pub mod gate;
+pub mod identity;
+pub mod ledger;
+pub mod pool;
+mod session;
+pub mod state;
+pub mod stmt;
+pub mod target;
+pub mod url;
+
+pub use conn::{Access, Backend, Conn};
+pub use error::{ErrorKind, StoreError};
+pub use pool::{Database, DatabaseSpec, PooledConn};
+pub use stmt::{Bind, Ident, Stmt, TextRow, TypeName};
+pub use url::StoreUrl;

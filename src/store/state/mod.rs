@@ -1,0 +1,38 @@
+//! retentiond's own memory: runs, their steps, leases, pauses. Typed tables, one schema for all three databases; no upsert
+//! and no `RETURNING`, which they do not share.
+
+mod holder;
+mod lease;
+mod runs;
+mod schema;
+mod switch;
+
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
+
+use super::conn::Raw;
+use super::{Conn, ErrorKind, StoreError};
+
+pub use holder::this_process;
+pub use lease::{Lease, LeaseError};
+pub use runs::{
+    NewStep, RunId, RunRecord, StepRecord, begin_run, finish_run, forget_before, history, last_success,
+    mark_interrupted, record_step, usual_rows,
+};
+pub use switch::{is_paused, pause, resume};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/state/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/state/postgres");
+const MYSQL: EmbeddedMigrations = embed_migrations!("migrations/state/mysql");
+
+/// Brings the state's tables up to date.
+///
+/// # Errors
+/// When a migration fails; the state is then as it was before it.
+pub fn migrate(conn: &mut Conn) -> Result<(), StoreError> {
+    let result = match &mut conn.raw {
+        Raw::Sqlite(raw) => raw.run_pending_migrations(SQLITE).map(drop),
+        Raw::Postgres(raw) => raw.run_pending_migrations(POSTGRES).map(drop),
+        Raw::Mysql(raw) => raw.run_pending_migrations(MYSQL).map(drop),
+    };
+    result.map_err(|error| StoreError::new(ErrorKind::Other, format!("the state's tables cannot be made: {error}")))
+}

@@ -1,0 +1,289 @@
+//! One SQL statement for any of the three databases, built from pieces that cannot be injected into.
+//!
+//! A [`Stmt`] is made of SQL text known at compile time (`&'static str`), names and types that were found in a live
+//! catalog ([`Ident`], [`TypeName`]: only `store` can make them), and bound values. There is no way to put run-time text
+//! into it, so neither a data value nor a line of `jobs.toml` can become SQL. Diesel quotes the names and numbers the
+//! placeholders for each server.
+
+use diesel::backend::Backend as DieselBackend;
+use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::row::{Field, Row};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Text, Untyped};
+
+use super::Backend;
+use crate::redact::Sealed;
+
+/// The name of a table, column or schema that a live catalog has shown us.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ident(String);
+
+impl Ident {
+    /// Takes a name from a catalog answer, or one of retentiond's own.
+    pub(in crate::store) fn found(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The bare name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A type as the catalog spells it (`timestamp with time zone`, `uuid`), for a `CAST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeName(String);
+
+impl TypeName {
+    /// Takes a type from a catalog answer or from the dialect's own list.
+    pub(in crate::store) fn found(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The type as SQL text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A bound value. It has no `Debug`: it may come from an operator's column.
+#[derive(Clone)]
+pub enum Bind {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A floating point number.
+    Real(f64),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+impl From<&str> for Bind {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Bind {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Bind {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+#[derive(Clone)]
+enum Part {
+    Sql(&'static str),
+    Name(Ident),
+    Type(TypeName),
+    /// A value from a row: never shown.
+    Value(Bind),
+    /// A value from the policy (a cutoff, a literal of a condition): shown by `plan --verbose`.
+    Policy(Bind),
+}
+
+/// One statement.
+#[derive(Clone, Default)]
+pub struct Stmt {
+    parts: Vec<Part>,
+}
+
+impl Stmt {
+    /// A statement that begins with `sql`.
+    pub fn new(sql: &'static str) -> Self {
+        Self { parts: vec![Part::Sql(sql)] }
+    }
+
+    /// Adds SQL text.
+    pub fn sql(&mut self, sql: &'static str) -> &mut Self {
+        self.parts.push(Part::Sql(sql));
+        self
+    }
+
+    /// Adds a quoted name.
+    pub fn name(&mut self, name: &Ident) -> &mut Self {
+        self.parts.push(Part::Name(name.clone()));
+        self
+    }
+
+    /// Adds a type.
+    pub fn type_name(&mut self, name: &TypeName) -> &mut Self {
+        self.parts.push(Part::Type(name.clone()));
+        self
+    }
+
+    /// Binds a value that came from a row.
+    pub fn value(&mut self, value: impl Into<Bind>) -> &mut Self {
+        self.parts.push(Part::Value(value.into()));
+        self
+    }
+
+    /// Binds a value that came from the policy.
+    pub fn policy(&mut self, value: impl Into<Bind>) -> &mut Self {
+        self.parts.push(Part::Policy(value.into()));
+        self
+    }
+
+    /// Adds all of another statement.
+    pub fn append(&mut self, other: &Self) -> &mut Self {
+        self.parts.extend(other.parts.iter().cloned());
+        self
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The statement as a person reads it, in the spelling of one database. Values from rows are shown as `?`, values
+    /// from the policy as literals. For reading only: it is never sent anywhere.
+    pub fn to_text(&self, backend: Backend) -> String {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Sql(sql) => text.push_str(sql),
+                Part::Name(name) => push_quoted(&mut text, name, backend),
+                Part::Type(name) => text.push_str(name.as_str()),
+                Part::Value(_) => text.push('?'),
+                Part::Policy(bind) => push_literal(&mut text, bind),
+            }
+        }
+        text
+    }
+}
+
+fn push_quoted(text: &mut String, name: &Ident, backend: Backend) {
+    let quote = if backend == Backend::Mysql { '`' } else { '"' };
+    text.push(quote);
+    for c in name.as_str().chars() {
+        if c == quote {
+            text.push(quote);
+        }
+        text.push(c);
+    }
+    text.push(quote);
+}
+
+fn push_literal(text: &mut String, bind: &Bind) {
+    match bind {
+        Bind::Text(value) => {
+            text.push('\'');
+            text.push_str(&value.replace('\'', "''"));
+            text.push('\'');
+        }
+        Bind::Integer(value) => text.push_str(&value.to_string()),
+        Bind::Real(value) => text.push_str(&value.to_string()),
+        Bind::Bytes(_) => text.push('?'),
+    }
+}
+
+impl QueryId for Stmt {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Stmt {
+    type SqlType = Untyped;
+}
+
+impl<C> diesel::query_dsl::RunQueryDsl<C> for Stmt {}
+
+impl<DB> QueryFragment<DB> for Stmt
+where
+    DB: DieselBackend + HasSqlType<Text> + HasSqlType<BigInt> + HasSqlType<Double> + HasSqlType<Binary>,
+    String: ToSql<Text, DB>,
+    i64: ToSql<BigInt, DB>,
+    f64: ToSql<Double, DB>,
+    Vec<u8>: ToSql<Binary, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        for part in &self.parts {
+            match part {
+                Part::Sql(sql) => out.push_sql(sql),
+                Part::Name(name) => out.push_identifier(name.as_str())?,
+                Part::Type(name) => out.push_sql(name.as_str()),
+                Part::Value(bind) | Part::Policy(bind) => match bind {
+                    Bind::Text(value) => out.push_bind_param::<Text, _>(value)?,
+                    Bind::Integer(value) => out.push_bind_param::<BigInt, _>(value)?,
+                    Bind::Real(value) => out.push_bind_param::<Double, _>(value)?,
+                    Bind::Bytes(value) => out.push_bind_param::<Binary, _>(value)?,
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row of an answer. Every column was cast to text by the statement ([`super::dialect`] has the casts), because the
+/// three back ends share no other way to read a column whose type is known only at run time.
+pub struct TextRow(Vec<Option<Sealed>>);
+
+impl TextRow {
+    /// The value of column `index`; `None` for NULL and for a column that is not there.
+    pub fn get(&self, index: usize) -> Option<&Sealed> {
+        self.0.get(index).and_then(Option::as_ref)
+    }
+
+    /// All values, in order.
+    pub fn into_values(self) -> Vec<Option<Sealed>> {
+        self.0
+    }
+
+    /// Column `index` as a whole number: for counts and sizes, which say nothing about a person.
+    pub fn count(&self, index: usize) -> Option<i64> {
+        self.get(index)?.expose().parse().ok()
+    }
+
+    /// Column `index` as plain text: for what is no personal data, such as names in a catalog or an instant.
+    pub fn plain(&self, index: usize) -> Option<&str> {
+        self.get(index).map(|value| value.expose().as_str())
+    }
+}
+
+impl<DB: DieselBackend> QueryableByName<DB> for TextRow
+where
+    String: FromSql<Text, DB>,
+{
+    fn build<'a>(row: &impl diesel::row::NamedRow<'a, DB>) -> deserialize::Result<Self> {
+        let mut values = Vec::with_capacity(row.field_count());
+        for index in 0..row.field_count() {
+            let field = Row::get(row, index).ok_or("a column is missing from the answer")?;
+            let value = match field.value() {
+                Some(raw) => Some(Sealed::new(<String as FromSql<Text, DB>>::from_sql(raw)?)),
+                None => None,
+            };
+            values.push(value);
+        }
+        Ok(Self(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_reads_well_and_hides_row_values() {
+        let mut stmt = Stmt::new("DELETE FROM ");
+        stmt.name(&Ident::found("Order \"x\" `y`")).sql(" WHERE ").name(&Ident::found("at")).sql(" < ");
+        stmt.policy("it's").sql(" AND id = ").value(7);
+        assert_eq!(stmt.to_text(Backend::Sqlite), r#"DELETE FROM "Order ""x"" `y`" WHERE "at" < 'it''s' AND id = ?"#);
+        assert_eq!(stmt.to_text(Backend::Mysql), "DELETE FROM `Order \"x\" ``y``` WHERE `at` < 'it''s' AND id = ?");
+    }
+
+    #[test]
+    fn diesel_numbers_the_placeholders_of_postgresql() {
+        let mut stmt = Stmt::new("SELECT ");
+        stmt.policy(1).sql(", ").value("a");
+        let text = diesel::debug_query::<diesel::pg::Pg, _>(&stmt).to_string();
+        assert!(text.starts_with("SELECT $1, $2"), "{text}");
+    }
+}

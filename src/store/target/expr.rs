@@ -1,0 +1,342 @@
+//! Conditions on an operator's table, as a tree that renders itself for each database.
+//!
+//! A condition is built once, by the graph, and then stands in the count of a preview, in the probe for the next batch and
+//! in the deleting statement itself. All names in it come from a catalog, all values are bound.
+
+use super::shape::Shape;
+use crate::redact::Sealed;
+use crate::store::catalog::{Column, Table, TypeClass};
+use crate::store::dialect;
+use crate::store::{Backend, Ident, Stmt};
+
+/// A table as SQL names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRef {
+    schema: Option<Ident>,
+    name: Ident,
+}
+
+impl TableRef {
+    /// The reference to a table of a catalog.
+    pub fn of(table: &Table) -> Self {
+        Self { schema: table.schema.clone(), name: table.name.clone() }
+    }
+
+    pub(super) fn schema_name(&self) -> Option<&str> {
+        self.schema.as_ref().map(Ident::as_str)
+    }
+
+    pub(super) fn table_name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    pub(in crate::store) fn write(&self, stmt: &mut Stmt) {
+        if let Some(schema) = &self.schema {
+            stmt.name(schema).sql(".");
+        }
+        stmt.name(&self.name);
+    }
+}
+
+/// Where a column is looked up: in the table of the statement itself, or in a table that a sub-select names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The table that is counted, deleted from or updated, by its own name (not every server takes an alias there).
+    Own(TableRef),
+    /// The alias of a sub-select.
+    Alias(u8),
+}
+
+/// A column in a scope.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// Where it is looked up.
+    pub scope: Scope,
+    /// The column.
+    pub column: Column,
+}
+
+impl Operand {
+    pub(in crate::store) fn write(&self, stmt: &mut Stmt) {
+        match &self.scope {
+            Scope::Own(table) => table.write(stmt),
+            Scope::Alias(number) => {
+                stmt.sql(alias(*number));
+            }
+        }
+        stmt.sql(".").name(&self.column.name);
+    }
+}
+
+/// The aliases of sub-selects; nesting is as deep as links are long.
+pub(super) fn alias(number: u8) -> &'static str {
+    const NAMES: [&str; 12] = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"];
+    NAMES[usize::from(number) % NAMES.len()]
+}
+
+/// How two values compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `=`
+    Equal,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+}
+
+impl Op {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Equal => " = ",
+            Self::Below => " < ",
+            Self::AtMost => " <= ",
+            Self::Above => " > ",
+            Self::AtLeast => " >= ",
+        }
+    }
+}
+
+/// A value to compare with, as text that the column's type understands.
+#[derive(Clone)]
+pub enum Scalar {
+    /// From the policy: shown by `plan --verbose`.
+    Policy(String),
+    /// From a row: never shown.
+    Row(Sealed),
+}
+
+/// A condition.
+#[derive(Clone)]
+pub enum Expr {
+    /// All of these; with none of them, true.
+    All(Vec<Expr>),
+    /// One of these; with none of them, false.
+    Any(Vec<Expr>),
+    /// `(…) IS NOT TRUE`: false or unknown.
+    IsNotTrue(Box<Expr>),
+    /// `(…) IS TRUE`
+    IsTrue(Box<Expr>),
+    /// `NOT (…)`: unknown stays unknown.
+    Not(Box<Expr>),
+    /// A column against a value.
+    Compare(Operand, Op, Scalar),
+    /// A column equal to one of several values.
+    OneOf(Operand, Vec<Scalar>),
+    /// A column that is NULL (`true`) or is not.
+    Null(Operand, bool),
+    /// Two columns that are equal.
+    Same(Operand, Operand),
+    /// A row of another table (or of the same) under an alias.
+    Exists {
+        /// The table.
+        table: TableRef,
+        /// Its alias in `condition`.
+        alias: u8,
+        /// What the row satisfies.
+        condition: Box<Expr>,
+    },
+    /// A column whose value is already in the form that anonymising gives it (NULL counts as such).
+    InShape(Operand, Shape),
+    /// Key columns equal to one of a list of keys.
+    KeyIn(Vec<Operand>, Vec<Vec<Sealed>>),
+    /// Key columns after a key, in the order of the columns.
+    KeyAfter(Vec<Operand>, Vec<Sealed>),
+    /// Key columns at or before a key.
+    KeyUpTo(Vec<Operand>, Vec<Sealed>),
+    /// Key columns in the rows of a sub-select.
+    KeyInRows {
+        /// The columns.
+        columns: Vec<Operand>,
+        /// The table of the sub-select.
+        table: TableRef,
+        /// Its alias.
+        alias: u8,
+        /// The columns it gives.
+        selected: Vec<Operand>,
+        /// Its condition.
+        condition: Box<Expr>,
+    },
+    /// Rows whose key is that of a seed row, or of a row that refers to such a row, however many steps down.
+    Closure {
+        /// The key columns.
+        key: Vec<Operand>,
+        /// The table.
+        table: TableRef,
+        /// Referring column and column referred to, both of this table.
+        link: Vec<(Column, Column)>,
+        /// The alias under which `seed` sees the table.
+        seed_alias: u8,
+        /// Which rows begin.
+        seed: Box<Expr>,
+    },
+    /// PostgreSQL: rows on pages `from..to` of the table's own file.
+    Pages {
+        /// First page.
+        from: u64,
+        /// One past the last page.
+        to: u64,
+    },
+}
+
+impl Expr {
+    /// A condition that every row satisfies.
+    pub fn always() -> Self {
+        Self::All(Vec::new())
+    }
+
+    /// Whether this is [`Expr::always`].
+    pub fn is_always(&self) -> bool {
+        matches!(self, Self::All(parts) if parts.iter().all(Expr::is_always))
+    }
+
+    /// The condition is not true: false or unknown.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self::IsNotTrue(Box::new(self))
+    }
+
+    /// Both conditions.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a.is_always() => b,
+            (a, b) if b.is_always() => a,
+            (Self::All(mut parts), b) => {
+                parts.push(b);
+                Self::All(parts)
+            }
+            (a, b) => Self::All(vec![a, b]),
+        }
+    }
+
+    /// Writes the condition.
+    pub(in crate::store) fn write(&self, stmt: &mut Stmt, backend: Backend) {
+        match self {
+            Self::All(parts) => write_joined(stmt, backend, parts, " AND ", "1 = 1"),
+            Self::Any(parts) => write_joined(stmt, backend, parts, " OR ", "1 = 0"),
+            Self::IsNotTrue(inner) => write_wrapped(stmt, backend, "(", inner, ") IS NOT TRUE"),
+            Self::IsTrue(inner) => write_wrapped(stmt, backend, "(", inner, ") IS TRUE"),
+            Self::Not(inner) => write_wrapped(stmt, backend, "NOT (", inner, ")"),
+            Self::Compare(operand, op, value) => {
+                operand.write(stmt);
+                stmt.sql(op.text());
+                write_scalar(stmt, backend, &operand.column, value);
+            }
+            Self::OneOf(operand, values) => {
+                operand.write(stmt);
+                stmt.sql(" IN (");
+                for (index, value) in values.iter().enumerate() {
+                    separate(stmt, index, ", ");
+                    write_scalar(stmt, backend, &operand.column, value);
+                }
+                stmt.sql(")");
+            }
+            Self::Null(operand, is_null) => {
+                operand.write(stmt);
+                stmt.sql(if *is_null { " IS NULL" } else { " IS NOT NULL" });
+            }
+            Self::Same(left, right) => write_same(stmt, backend, left, right),
+            Self::Exists { table, alias: number, condition } => {
+                stmt.sql("EXISTS (SELECT 1 FROM ");
+                table.write(stmt);
+                stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
+                condition.write(stmt, backend);
+                stmt.sql(")");
+            }
+            Self::InShape(operand, shape) => shape.write_test(stmt, backend, operand),
+            Self::KeyIn(..)
+            | Self::KeyAfter(..)
+            | Self::KeyUpTo(..)
+            | Self::KeyInRows { .. }
+            | Self::Closure { .. } => {
+                super::keys::write(self, stmt, backend);
+            }
+            Self::Pages { from, to } => write_pages(stmt, *from, *to),
+        }
+    }
+}
+
+pub(super) fn separate(stmt: &mut Stmt, index: usize, separator: &'static str) {
+    if index > 0 {
+        stmt.sql(separator);
+    }
+}
+
+fn write_joined(stmt: &mut Stmt, backend: Backend, parts: &[Expr], joiner: &'static str, empty: &'static str) {
+    if parts.is_empty() {
+        stmt.sql(empty);
+        return;
+    }
+    if let [only] = parts {
+        only.write(stmt, backend);
+        return;
+    }
+    stmt.sql("(");
+    for (index, part) in parts.iter().enumerate() {
+        separate(stmt, index, joiner);
+        part.write(stmt, backend);
+    }
+    stmt.sql(")");
+}
+
+fn write_wrapped(stmt: &mut Stmt, backend: Backend, open: &'static str, inner: &Expr, close: &'static str) {
+    stmt.sql(open);
+    inner.write(stmt, backend);
+    stmt.sql(close);
+}
+
+pub(super) fn write_scalar(stmt: &mut Stmt, backend: Backend, column: &Column, value: &Scalar) {
+    match value {
+        Scalar::Policy(text) => dialect::bind_policy(stmt, column, backend, text),
+        Scalar::Row(sealed) => dialect::bind_as(stmt, column, backend, sealed.expose()),
+    }
+}
+
+/// Two columns of different types (a text reference to a numeric key) are compared as text, so that a value that is no
+/// number fails no statement and matches nothing.
+fn write_same(stmt: &mut Stmt, backend: Backend, left: &Operand, right: &Operand) {
+    if comparable(&left.column, &right.column) {
+        left.write(stmt);
+        stmt.sql(" = ");
+        right.write(stmt);
+        return;
+    }
+    for (index, operand) in [left, right].into_iter().enumerate() {
+        separate(stmt, index, " = ");
+        stmt.sql("CAST(");
+        operand.write(stmt);
+        stmt.sql(match backend {
+            Backend::Postgres | Backend::Sqlite => " AS TEXT)",
+            Backend::Mysql => " AS CHAR)",
+        });
+    }
+}
+
+fn comparable(left: &Column, right: &Column) -> bool {
+    fn family(class: &TypeClass) -> u8 {
+        match class {
+            TypeClass::Integer { .. } | TypeClass::Decimal | TypeClass::Real => 1,
+            TypeClass::Text => 2,
+            TypeClass::Boolean => 3,
+            TypeClass::Bytes => 4,
+            TypeClass::Uuid => 5,
+            TypeClass::Date | TypeClass::TimestampNaive | TypeClass::TimestampZoned => 6,
+            TypeClass::Time => 7,
+            TypeClass::Json => 8,
+            TypeClass::Inet => 9,
+            TypeClass::Enum => 10,
+            TypeClass::Other => 11,
+        }
+    }
+    left.declared == right.declared || family(&left.class) == family(&right.class)
+}
+
+fn write_pages(stmt: &mut Stmt, from: u64, to: u64) {
+    stmt.sql("(ctid >= CAST(").value(format!("({from},0)")).sql(" AS tid) AND ctid < CAST(");
+    stmt.value(format!("({to},0)")).sql(" AS tid))");
+}

@@ -1,0 +1,243 @@
+//! Conditions on keys: lists of keys, and key ranges in the order of the key's columns.
+//!
+//! Row-value comparisons are written out, because MariaDB does not use an index for `(a, b) > (?, ?)`. A list of keys is
+//! one bound array on PostgreSQL, so that a thousand keys are one parameter.
+
+use super::expr::{Expr, Op, Operand, Scalar, alias, separate, write_scalar};
+use crate::redact::Sealed;
+use crate::store::catalog::TypeClass;
+use crate::store::dialect;
+use crate::store::{Backend, Stmt};
+
+pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
+    match expr {
+        Expr::KeyIn(columns, keys) => write_list(stmt, backend, columns, keys),
+        Expr::KeyAfter(columns, key) => write_range(stmt, backend, columns, key, Side::After),
+        Expr::KeyUpTo(columns, key) => write_range(stmt, backend, columns, key, Side::UpTo),
+        Expr::KeyInRows { columns, table, alias: number, selected, condition } => {
+            write_tuple(stmt, columns);
+            stmt.sql(" IN (SELECT ");
+            for (index, operand) in selected.iter().enumerate() {
+                separate(stmt, index, ", ");
+                operand.write(stmt);
+            }
+            stmt.sql(" FROM ");
+            table.write(stmt);
+            stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
+            condition.write(stmt, backend);
+            stmt.sql(")");
+        }
+        Expr::Closure { key, table, link, seed_alias, seed } => {
+            write_closure(stmt, backend, (key, table, link), *seed_alias, seed);
+        }
+        _ => {}
+    }
+}
+
+/// `key IN (WITH RECURSIVE going (k0, l0) AS (seed UNION rows that refer to it) SELECT k0 FROM going)`: `k` are the key
+/// columns, `l` the columns that a link refers to. UNION, not UNION ALL: a circle of references ends.
+fn write_closure(
+    stmt: &mut Stmt,
+    backend: Backend,
+    (key, table, link): (
+        &[Operand],
+        &super::TableRef,
+        &[(crate::store::catalog::Column, crate::store::catalog::Column)],
+    ),
+    seed_alias: u8,
+    seed: &Expr,
+) {
+    const KEYS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
+    const LINKS: [&str; 8] = ["l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"];
+    let names = |stmt: &mut Stmt, prefix: &'static str| {
+        for (index, name) in KEYS.iter().take(key.len()).chain(LINKS.iter().take(link.len())).enumerate() {
+            separate(stmt, index, ", ");
+            stmt.sql(prefix).sql(name);
+        }
+    };
+    let columns = |stmt: &mut Stmt, from: &'static str| {
+        let all = key.iter().map(|operand| &operand.column).chain(link.iter().map(|(_, referred)| referred));
+        for (index, column) in all.enumerate() {
+            separate(stmt, index, ", ");
+            stmt.sql(from).sql(".").name(&column.name);
+        }
+    };
+    write_tuple(stmt, key);
+    stmt.sql(" IN (WITH RECURSIVE going (");
+    names(stmt, "");
+    stmt.sql(") AS (SELECT ");
+    columns(stmt, alias(seed_alias));
+    stmt.sql(" FROM ");
+    table.write(stmt);
+    stmt.sql(" ").sql(alias(seed_alias)).sql(" WHERE ");
+    seed.write(stmt, backend);
+    stmt.sql(" UNION SELECT ");
+    columns(stmt, "below");
+    stmt.sql(" FROM ");
+    table.write(stmt);
+    stmt.sql(" below JOIN going ON ");
+    for (index, (referring, _)) in link.iter().enumerate() {
+        separate(stmt, index, " AND ");
+        stmt.sql("below.").name(&referring.name).sql(" = going.").sql(LINKS[index % LINKS.len()]);
+    }
+    stmt.sql(") SELECT ");
+    for (index, name) in KEYS.iter().take(key.len()).enumerate() {
+        separate(stmt, index, ", ");
+        stmt.sql(name);
+    }
+    stmt.sql(" FROM going)");
+}
+
+fn write_tuple(stmt: &mut Stmt, columns: &[Operand]) {
+    if let [only] = columns {
+        only.write(stmt);
+        return;
+    }
+    stmt.sql("(");
+    for (index, operand) in columns.iter().enumerate() {
+        separate(stmt, index, ", ");
+        operand.write(stmt);
+    }
+    stmt.sql(")");
+}
+
+fn write_list(stmt: &mut Stmt, backend: Backend, columns: &[Operand], keys: &[Vec<Sealed>]) {
+    if keys.is_empty() {
+        stmt.sql("1 = 0");
+        return;
+    }
+    match (backend, columns) {
+        (Backend::Postgres, _) => write_arrays(stmt, columns, keys),
+        (_, [column]) => {
+            column.write(stmt);
+            stmt.sql(" IN (");
+            for (index, key) in keys.iter().enumerate() {
+                separate(stmt, index, ", ");
+                if let [value] = key.as_slice() {
+                    dialect::bind_as(stmt, &column.column, backend, value.expose());
+                }
+            }
+            stmt.sql(")");
+        }
+        (Backend::Sqlite, _) => {
+            write_tuple(stmt, columns);
+            stmt.sql(" IN (VALUES ");
+            for (index, key) in keys.iter().enumerate() {
+                separate(stmt, index, ", ");
+                stmt.sql("(");
+                for (position, (column, value)) in columns.iter().zip(key).enumerate() {
+                    separate(stmt, position, ", ");
+                    dialect::bind_as(stmt, &column.column, backend, value.expose());
+                }
+                stmt.sql(")");
+            }
+            stmt.sql(")");
+        }
+        (Backend::Mysql, _) => {
+            stmt.sql("(");
+            for (index, key) in keys.iter().enumerate() {
+                separate(stmt, index, " OR ");
+                stmt.sql("(");
+                for (position, (column, value)) in columns.iter().zip(key).enumerate() {
+                    separate(stmt, position, " AND ");
+                    compare(stmt, backend, column, Op::Equal, value);
+                }
+                stmt.sql(")");
+            }
+            stmt.sql(")");
+        }
+    }
+}
+
+/// `c = ANY(CAST($1 AS type[]))`; for several columns, rows of `unnest`.
+fn write_arrays(stmt: &mut Stmt, columns: &[Operand], keys: &[Vec<Sealed>]) {
+    if let [column] = columns {
+        column.write(stmt);
+        stmt.sql(" = ANY(");
+        write_array(stmt, column, keys, 0);
+        stmt.sql(")");
+        return;
+    }
+    write_tuple(stmt, columns);
+    stmt.sql(" IN (SELECT * FROM unnest(");
+    for (position, column) in columns.iter().enumerate() {
+        separate(stmt, position, ", ");
+        write_array(stmt, column, keys, position);
+    }
+    stmt.sql("))");
+}
+
+fn write_array(stmt: &mut Stmt, column: &Operand, keys: &[Vec<Sealed>], position: usize) {
+    let mut literal = String::from("{");
+    for (index, key) in keys.iter().enumerate() {
+        if index > 0 {
+            literal.push(',');
+        }
+        literal.push('"');
+        if column.column.class == TypeClass::Bytes {
+            literal.push_str("\\\\x");
+        }
+        let value = key.get(position).map_or("", |value| value.expose().as_str());
+        for c in value.chars() {
+            if c == '"' || c == '\\' {
+                literal.push('\\');
+            }
+            literal.push(c);
+        }
+        literal.push('"');
+    }
+    literal.push('}');
+    stmt.sql("CAST(").value(literal).sql(" AS ").type_name(&column.column.sql_type).sql("[])");
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    After,
+    UpTo,
+}
+
+/// `a > ? OR (a = ? AND (b > ? …))`, with `a >= ?` before it, which is what an index range needs.
+fn write_range(stmt: &mut Stmt, backend: Backend, columns: &[Operand], key: &[Sealed], side: Side) {
+    let (strict, loose) = if side == Side::After { (Op::Above, Op::AtLeast) } else { (Op::Below, Op::AtMost) };
+    if let ([column], [value]) = (columns, key) {
+        compare(stmt, backend, column, if side == Side::After { strict } else { loose }, value);
+        return;
+    }
+    let (Some(first), Some(value)) = (columns.first(), key.first()) else {
+        stmt.sql("1 = 0");
+        return;
+    };
+    stmt.sql("(");
+    compare(stmt, backend, first, loose, value);
+    stmt.sql(" AND ");
+    let last = columns.len().saturating_sub(1);
+    let mut open = 0;
+    for (position, (column, value)) in columns.iter().zip(key).enumerate() {
+        if position == last {
+            compare(stmt, backend, column, if side == Side::After { strict } else { loose }, value);
+        } else {
+            stmt.sql("(");
+            compare(stmt, backend, column, strict, value);
+            stmt.sql(" OR (");
+            compare(stmt, backend, column, Op::Equal, value);
+            stmt.sql(" AND ");
+            open += 1;
+        }
+    }
+    for _ in 0..open {
+        stmt.sql("))");
+    }
+    stmt.sql(")");
+}
+
+fn compare(stmt: &mut Stmt, backend: Backend, column: &Operand, op: Op, value: &Sealed) {
+    column.write(stmt);
+    stmt.sql(match op {
+        Op::Equal => " = ",
+        Op::Below => " < ",
+        Op::AtMost => " <= ",
+        Op::Above => " > ",
+        Op::AtLeast => " >= ",
+    });
+    write_scalar(stmt, backend, &column.column, &Scalar::Row(value.clone()));
+}

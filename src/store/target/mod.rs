@@ -1,0 +1,10 @@
+//! Operators' tables: conditions and the few statements that use them.
+
+pub mod expr;
+mod keys;
+pub mod probe;
+pub mod shape;
+pub mod statements;
+
+pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
+pub use shape::Shape;

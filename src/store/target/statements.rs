@@ -1,0 +1,324 @@
+//! The statements that touch operators' rows.
+//!
+//! **Invariant.** Every statement here that removes or overwrites rows takes a [`Expr`] and renders all of it into its own
+//! `WHERE`: a row that does not satisfy the whole condition at the moment of the statement is not touched, whatever a
+//! probe said before. [`delete`], [`overwrite`] and [`overwrite_row`] are the only three; `tests/conformance` plants rows
+//! just before, at and just after each cutoff and compares all others byte for byte.
+
+use super::expr::{Expr, Operand, Scope, TableRef, alias, separate};
+use super::shape::Shape;
+use crate::redact::Sealed;
+use crate::store::catalog::Column;
+use crate::store::dialect;
+use crate::store::{Backend, Ident, Stmt};
+
+/// One column and the shape it is given.
+#[derive(Clone, Debug)]
+pub struct Overwrite {
+    /// The column.
+    pub column: Column,
+    /// Its new form.
+    pub shape: Shape,
+}
+
+/// How a marker column says "done".
+#[derive(Clone, Debug)]
+pub enum Marker {
+    /// A timestamp: the instant, as text of the column's type.
+    Instant(Column, String),
+    /// A boolean: true.
+    True(Column),
+}
+
+/// `SELECT count(*), min(time), max(time) FROM table WHERE condition`
+pub fn count(backend: Backend, table: &TableRef, time: Option<&Column>, condition: &Expr) -> Stmt {
+    let mut stmt = Stmt::new("SELECT CAST(count(*) AS ");
+    stmt.sql(text_type(backend)).sql(")");
+    for function in [", min(", ", max("] {
+        if let Some(time) = time {
+            let operand = own(table, time);
+            stmt.sql(", ");
+            let mut inner = Stmt::new(function.trim_start_matches(", "));
+            operand.write(&mut inner);
+            inner.sql(")");
+            dialect::read_expression(&mut stmt, time, backend, &inner);
+        }
+    }
+    stmt.sql(" FROM ");
+    table.write(&mut stmt);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt
+}
+
+/// The greatest value of a column among the rows of a condition.
+pub fn greatest(backend: Backend, table: &TableRef, column: &Column, condition: &Expr) -> Stmt {
+    let mut greatest = Stmt::new("max(");
+    own(table, column).write(&mut greatest);
+    greatest.sql(")");
+    let mut stmt = Stmt::new("SELECT ");
+    dialect::read_expression(&mut stmt, column, backend, &greatest);
+    stmt.sql(" FROM ");
+    table.write(&mut stmt);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt
+}
+
+/// Whether any row satisfies the condition.
+pub fn any(backend: Backend, table: &TableRef, condition: &Expr) -> Stmt {
+    let mut stmt = Stmt::new("SELECT '1' FROM ");
+    table.write(&mut stmt);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt.sql(" LIMIT 1");
+    stmt
+}
+
+/// Counts at most `cap` rows: enough to know whether a batch would be too large.
+pub fn count_up_to(backend: Backend, table: &TableRef, condition: &Expr, cap: u64) -> Stmt {
+    let mut stmt = Stmt::new("SELECT CAST(count(*) AS ");
+    stmt.sql(text_type(backend)).sql(") FROM (SELECT 1 AS one FROM ");
+    table.write(&mut stmt);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt.sql(" LIMIT ").value(bound(cap)).sql(") ").sql(alias(11));
+    stmt
+}
+
+/// What is read of rows: columns in an order, at most `limit` of them, `skip` left out first.
+pub struct Read<'a> {
+    /// The table.
+    pub table: &'a TableRef,
+    /// The columns to read as text.
+    pub columns: &'a [Operand],
+    /// Further values, after the columns.
+    pub lookups: &'a [Lookup],
+    /// The condition.
+    pub condition: &'a Expr,
+    /// The columns to order by.
+    pub order: &'a [Operand],
+    /// Rows to skip.
+    pub skip: u64,
+    /// Most rows.
+    pub limit: u64,
+    /// Whether the rows are locked until the transaction ends.
+    pub lock: bool,
+}
+
+/// A value read along with a row: of the row itself, or of a parent.
+pub enum Lookup {
+    /// A column of the row.
+    Own(Operand),
+    /// A column of a parent, by a sub-select.
+    Parent {
+        /// The parent's table.
+        table: TableRef,
+        /// Its alias.
+        alias: u8,
+        /// The column.
+        operand: Operand,
+        /// How the parent is found.
+        condition: Box<Expr>,
+    },
+}
+
+impl Lookup {
+    fn write(&self, stmt: &mut Stmt, backend: Backend) {
+        let (Self::Own(operand) | Self::Parent { operand, .. }) = self;
+        let mut inner = Stmt::default();
+        operand.write(&mut inner);
+        if let Self::Parent { table, alias: number, condition, .. } = self {
+            stmt.sql("(SELECT ");
+            dialect::read_expression(stmt, &operand.column, backend, &inner);
+            stmt.sql(" FROM ");
+            table.write(stmt);
+            stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
+            condition.write(stmt, backend);
+            stmt.sql(")");
+        } else {
+            dialect::read_expression(stmt, &operand.column, backend, &inner);
+        }
+    }
+}
+
+/// Reads columns of rows as text.
+pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
+    let mut stmt = Stmt::new("SELECT ");
+    for (index, operand) in what.columns.iter().enumerate() {
+        separate(&mut stmt, index, ", ");
+        let mut inner = Stmt::default();
+        operand.write(&mut inner);
+        dialect::read_expression(&mut stmt, &operand.column, backend, &inner);
+    }
+    for (index, lookup) in what.lookups.iter().enumerate() {
+        separate(&mut stmt, index + what.columns.len(), ", ");
+        lookup.write(&mut stmt, backend);
+    }
+    stmt.sql(" FROM ");
+    what.table.write(&mut stmt);
+    stmt.sql(" WHERE ");
+    what.condition.write(&mut stmt, backend);
+    for (index, operand) in what.order.iter().enumerate() {
+        stmt.sql(if index == 0 { " ORDER BY " } else { ", " });
+        operand.write(&mut stmt);
+    }
+    stmt.sql(" LIMIT ").value(bound(what.limit));
+    if what.skip > 0 {
+        stmt.sql(" OFFSET ").value(bound(what.skip));
+    }
+    if what.lock && backend != Backend::Sqlite {
+        stmt.sql(" FOR UPDATE");
+    }
+    stmt
+}
+
+/// How the server finds the rows of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// As it thinks best.
+    Any,
+    /// SQLite: by the row's own number. A window of row numbers is found at once, but the planner would rather read the
+    /// whole expired part of an index on the time column, for each window anew.
+    Rowid,
+}
+
+impl Access {
+    fn write(self, stmt: &mut Stmt, backend: Backend) {
+        if self == Self::Rowid && backend == Backend::Sqlite {
+            stmt.sql(" NOT INDEXED");
+        }
+    }
+}
+
+/// `DELETE FROM table WHERE condition`
+pub fn delete(backend: Backend, table: &TableRef, access: Access, condition: &Expr) -> Stmt {
+    let mut stmt = Stmt::new("DELETE FROM ");
+    table.write(&mut stmt);
+    access.write(&mut stmt, backend);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt
+}
+
+/// `UPDATE table SET … WHERE condition`, for shapes that are the same for every row, and the marker.
+pub fn overwrite(
+    backend: Backend,
+    table: &TableRef,
+    access: Access,
+    (columns, marker): (&[Overwrite], Option<&Marker>),
+    condition: &Expr,
+) -> Stmt {
+    let mut stmt = Stmt::new("UPDATE ");
+    table.write(&mut stmt);
+    access.write(&mut stmt, backend);
+    let mut first = true;
+    for overwrite in columns.iter().filter(|overwrite| overwrite.shape.is_constant()) {
+        next_assignment(&mut stmt, &mut first, &overwrite.column);
+        overwrite.shape.write_value(&mut stmt, backend, &own(table, &overwrite.column));
+    }
+    write_marker(&mut stmt, &mut first, backend, marker);
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt
+}
+
+/// `UPDATE table SET … WHERE condition` for one row, with values that were computed outside the database.
+pub fn overwrite_row(
+    backend: Backend,
+    table: &TableRef,
+    values: &[(Column, Option<Sealed>)],
+    condition: &Expr,
+) -> Stmt {
+    let mut stmt = Stmt::new("UPDATE ");
+    table.write(&mut stmt);
+    let mut first = true;
+    for (column, value) in values {
+        next_assignment(&mut stmt, &mut first, column);
+        match value {
+            None => {
+                stmt.sql("NULL");
+            }
+            Some(value) => dialect::bind_as(&mut stmt, column, backend, value.expose()),
+        }
+    }
+    stmt.sql(" WHERE ");
+    condition.write(&mut stmt, backend);
+    stmt
+}
+
+/// `UPDATE table SET a = NULL, b = NULL WHERE condition`: a reference to a row that goes.
+pub fn unlink(backend: Backend, table: &TableRef, columns: &[Column], condition: &Expr) -> Stmt {
+    let values: Vec<_> = columns.iter().map(|column| (column.clone(), None)).collect();
+    overwrite_row(backend, table, &values, condition)
+}
+
+fn next_assignment(stmt: &mut Stmt, first: &mut bool, column: &Column) {
+    stmt.sql(if *first { " SET " } else { ", " }).name(&column.name).sql(" = ");
+    *first = false;
+}
+
+fn write_marker(stmt: &mut Stmt, first: &mut bool, backend: Backend, marker: Option<&Marker>) {
+    match marker {
+        None => {}
+        Some(Marker::Instant(column, instant)) => {
+            next_assignment(stmt, first, column);
+            dialect::bind_policy(stmt, column, backend, instant);
+        }
+        Some(Marker::True(column)) => {
+            next_assignment(stmt, first, column);
+            stmt.sql(match backend {
+                Backend::Postgres => "TRUE",
+                Backend::Mysql | Backend::Sqlite => "1",
+            });
+        }
+    }
+}
+
+/// The column of the statement's own table.
+pub fn own(table: &TableRef, column: &Column) -> Operand {
+    Operand { scope: Scope::Own(table.clone()), column: column.clone() }
+}
+
+pub(super) fn text_type(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Postgres | Backend::Sqlite => "TEXT",
+        Backend::Mysql => "CHAR",
+    }
+}
+
+fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The index that mends a missing one, for people to read and run.
+pub fn create_index(backend: Backend, table: &TableRef, columns: &[Column]) -> Stmt {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let mut stmt =
+        Stmt::new(if backend == Backend::Postgres { "CREATE INDEX CONCURRENTLY ON " } else { "CREATE INDEX " });
+    if backend != Backend::Postgres {
+        stmt.name(&Ident::found(format!("retention_{}", names.join("_")))).sql(" ON ");
+    }
+    table.write(&mut stmt);
+    stmt.sql(" (");
+    for (index, column) in columns.iter().enumerate() {
+        separate(&mut stmt, index, ", ");
+        stmt.name(&column.name);
+    }
+    stmt.sql(");");
+    stmt
+}
+
+/// How many pages the table's own file has (PostgreSQL).
+///
+/// # Errors
+/// When the server cannot be asked.
+pub fn page_count(conn: &mut crate::store::Conn, table: &TableRef) -> Result<u64, crate::store::StoreError> {
+    let mut stmt = Stmt::new(
+        "SELECT CAST(pg_relation_size(c.oid) / CAST(current_setting('block_size') AS bigint) AS text) \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ",
+    );
+    stmt.value(table.schema_name().unwrap_or("public")).sql(" AND c.relname = ").value(table.table_name());
+    let rows = conn.catalog_rows(&stmt)?;
+    Ok(rows.first().and_then(|row| row.count(0)).unwrap_or_default().unsigned_abs())
+}
