@@ -26,4 +26,5 @@ pub mod stop;
 
 pub mod config;
 
+pub mod files;
 pub mod store;
