@@ -28,3 +28,5 @@ pub mod config;
 
 pub mod files;
 pub mod store;
+
+pub mod graph;

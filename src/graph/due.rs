@@ -1,0 +1,151 @@
+//! Which rows of an entry a rule makes due.
+//!
+//! **Invariant.** [`Due::expr`] is the whole truth about a rule: the preview counts with it, the probes look with it, and
+//! the removing statement repeats it. Rules are exclusive: a row that lacks what it requires is due by that alone; of the
+//! overrides the first whose condition is *true* wins, so a NULL in a condition leaves the row to the default
+//! (`IS NOT TRUE`), never to two rules.
+
+use chrono::{DateTime, Utc};
+
+use super::condition::{along, joined};
+use super::{Fate, Graph, MarkerColumn, Node, Requirement, Resolved};
+use crate::store::target::{Expr, Operand, Scope};
+
+/// What makes a row due.
+#[derive(Clone, Debug)]
+pub enum Why {
+    /// Its age: older than the cutoff.
+    Age(DateTime<Utc>),
+    /// It lacks what it requires.
+    Requirement,
+}
+
+/// The rows that one rule makes due.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// Why.
+    pub why: Why,
+    /// The job's own `where`.
+    pub only: Resolved,
+    /// The override's condition, when this is an override.
+    pub matching: Option<Resolved>,
+    /// The conditions of the overrides before it.
+    pub unless: Vec<Resolved>,
+}
+
+impl Due {
+    /// The due rows of `node`, seen from `scope`.
+    pub fn expr(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+        let mut parts = vec![match &self.why {
+            Why::Age(cutoff) => expired(graph, node, scope, alias, *cutoff),
+            Why::Requirement => lacks_requirement(graph, node, scope, alias),
+        }];
+        if !self.only.is_empty() {
+            parts.push(self.only.expr(graph, scope, alias));
+        }
+        if let Some(matching) = &self.matching {
+            parts.push(matching.expr(graph, scope, alias));
+        }
+        for earlier in &self.unless {
+            parts.push(Expr::IsNotTrue(Box::new(earlier.expr(graph, scope, alias))));
+        }
+        if node.requires.is_some() && matches!(self.why, Why::Age(_)) {
+            // These are the rows of the requirement's own rule, whatever their age.
+            parts.push(Expr::Not(Box::new(lacks_requirement(graph, node, scope, alias))));
+        }
+        if node.shared {
+            parts.push(unreferred(graph, node, scope, alias));
+        }
+        Expr::All(parts)
+    }
+
+    /// The rows that the rule speaks of, whatever their age: for what is kept back.
+    pub fn scope_expr(&self, graph: &Graph, scope: &Scope, alias: u8) -> Expr {
+        let mut parts = Vec::new();
+        if !self.only.is_empty() {
+            parts.push(self.only.expr(graph, scope, alias));
+        }
+        if let Some(matching) = &self.matching {
+            parts.push(matching.expr(graph, scope, alias));
+        }
+        for earlier in &self.unless {
+            parts.push(Expr::IsNotTrue(Box::new(earlier.expr(graph, scope, alias))));
+        }
+        Expr::All(parts)
+    }
+
+    /// The cutoff, when the rule has one.
+    pub fn cutoff(&self) -> Option<DateTime<Utc>> {
+        match self.why {
+            Why::Age(cutoff) => Some(cutoff),
+            Why::Requirement => None,
+        }
+    }
+}
+
+/// The rows that are older than the cutoff, by their own time or by that of the parent they age with.
+pub fn expired(graph: &Graph, node: &Node, scope: &Scope, alias: u8, cutoff: DateTime<Utc>) -> Expr {
+    if let Some(age) = &node.age {
+        return age.expired(scope, cutoff);
+    }
+    let Some(edge) = &node.ages_with else {
+        // An entry without a time is never expired by age.
+        return Expr::Any(Vec::new());
+    };
+    let Some(parent) = graph.node(&edge.to) else {
+        return Expr::Any(Vec::new());
+    };
+    along(graph, std::slice::from_ref(edge), scope, alias, &|scope, alias| expired(graph, parent, scope, alias, cutoff))
+}
+
+fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+    match &node.requires {
+        None => Expr::Any(Vec::new()),
+        Some(Requirement::Columns(condition)) => Expr::IsNotTrue(Box::new(condition.expr(graph, scope, alias))),
+        Some(Requirement::Row(edge)) => {
+            Expr::Not(Box::new(along(graph, std::slice::from_ref(edge), scope, alias, &|_, _| Expr::always())))
+        }
+    }
+}
+
+/// Nothing refers to the row: neither a child nor a reference that would be unlinked.
+fn unreferred(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+    let referring = graph.children(&node.name).chain(graph.unlinks(&node.name)).filter(|(_, edge)| !edge.is_self());
+    Expr::All(
+        referring
+            .map(|(child, edge)| {
+                let inner = Scope::Alias(alias);
+                let condition = Expr::All(joined(graph, edge, &inner, scope, alias + 1));
+                let exists = Expr::Exists { table: child.at.clone(), alias, condition: Box::new(condition) };
+                Expr::Not(Box::new(exists))
+            })
+            .collect(),
+    )
+}
+
+/// The rows of `node` that still need something done to them: all, when they are to go; those not yet anonymised, when
+/// they stay.
+pub fn unfinished(node: &Node, scope: &Scope) -> Expr {
+    if node.fate == Fate::Delete {
+        return Expr::always();
+    }
+    match &node.marker {
+        Some(MarkerColumn::Instant(age)) => Expr::Null(age.operand(scope), true),
+        Some(MarkerColumn::Flag(column)) => Expr::IsNotTrue(Box::new(Expr::Compare(
+            Operand { scope: scope.clone(), column: column.clone() },
+            crate::store::target::Op::Equal,
+            crate::store::target::Scalar::Policy(
+                if column.sql_type.as_str() == "boolean" { "true" } else { "1" }.to_owned(),
+            ),
+        ))),
+        None => Expr::Not(Box::new(Expr::All(
+            node.overwrites
+                .iter()
+                .map(|overwrite| {
+                    let operand = Operand { scope: scope.clone(), column: overwrite.column.clone() };
+                    Expr::InShape(operand, overwrite.shape.clone())
+                })
+                .collect(),
+        ))),
+    }
+}

@@ -1,0 +1,137 @@
+//! The stores of a document, opened.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::document::Document;
+use crate::files::{FileError, Root, RootOptions};
+use crate::names::StoreName;
+use crate::store::catalog::Catalog;
+use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::url::StoreUrl;
+use crate::store::{ErrorKind, StoreError};
+
+/// What could not be opened, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A database.
+    #[error("store `{name}`: {error}")]
+    Database {
+        /// The store.
+        name: StoreName,
+        /// Why.
+        error: StoreError,
+    },
+    /// A file store.
+    #[error("store `{name}`: {error}")]
+    Files {
+        /// The store.
+        name: StoreName,
+        /// Why.
+        error: FileError,
+    },
+    /// A secret or an environment variable that is not there.
+    #[error("store `{name}`: {message}")]
+    Configuration {
+        /// The store.
+        name: StoreName,
+        /// What is missing.
+        message: String,
+    },
+}
+
+/// All stores that the data map uses.
+#[derive(Default)]
+pub struct Stores {
+    databases: BTreeMap<StoreName, Database>,
+    roots: BTreeMap<StoreName, Root>,
+}
+
+impl Stores {
+    /// Opens every store; errors are gathered, so that an operator sees all that is wrong at once.
+    pub fn open(document: &Document) -> (Self, Vec<OpenError>) {
+        let mut stores = Self::default();
+        let mut errors = Vec::new();
+        for name in document.stores.keys() {
+            if let Err(error) = stores.open_one(document, name) {
+                errors.push(error);
+            }
+        }
+        (stores, errors)
+    }
+
+    fn open_one(&mut self, document: &Document, name: &StoreName) -> Result<(), OpenError> {
+        let Some(store) = document.stores.get(name) else { return Ok(()) };
+        let configuration = |message: String| OpenError::Configuration { name: name.clone(), message };
+        let url = store.url.resolve().map_err(|error| configuration(error.to_string()))?;
+        let url = StoreUrl::parse(&url).map_err(|error| configuration(error.to_string()))?;
+        if let StoreUrl::Files(directory) = &url {
+            let defaults = RootOptions::default();
+            let options = RootOptions {
+                marker: store.marker.clone().unwrap_or(defaults.marker),
+                trash: store.trash.clone().unwrap_or(defaults.trash),
+            };
+            let root =
+                Root::open(directory, options).map_err(|error| OpenError::Files { name: name.clone(), error })?;
+            if let Some(pinned) = &store.identity
+                && *pinned != root.identity()
+            {
+                let message = format!("the directory's identity is {}, the file pins {pinned}", root.identity());
+                let error = StoreError::new(ErrorKind::Refused, message);
+                return Err(OpenError::Database { name: name.clone(), error });
+            }
+            self.roots.insert(name.clone(), root);
+            return Ok(());
+        }
+        let password = match &store.password {
+            Some(secret) => Some(secret.resolve().map_err(|error| configuration(error.to_string()))?),
+            None => None,
+        };
+        let spec = DatabaseSpec {
+            name: name.to_string(),
+            url,
+            password,
+            identity: store.identity.clone(),
+            ca: store.ca.as_ref().map(PathBuf::from),
+            create: false,
+        };
+        let database = Database::open(spec).map_err(|error| OpenError::Database { name: name.clone(), error })?;
+        self.databases.insert(name.clone(), database);
+        Ok(())
+    }
+
+    /// A database.
+    pub fn database(&self, name: &StoreName) -> Option<&Database> {
+        self.databases.get(name)
+    }
+
+    /// All databases.
+    pub fn databases(&self) -> impl Iterator<Item = (&StoreName, &Database)> {
+        self.databases.iter()
+    }
+
+    /// A file store.
+    pub fn root(&self, name: &StoreName) -> Option<&Root> {
+        self.roots.get(name)
+    }
+
+    /// All file stores.
+    pub fn roots(&self) -> impl Iterator<Item = (&StoreName, &Root)> {
+        self.roots.iter()
+    }
+
+    /// Reads the catalogs of all databases.
+    pub fn catalogs(&self) -> (BTreeMap<StoreName, Catalog>, Vec<OpenError>) {
+        let mut catalogs = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (name, database) in &self.databases {
+            match database.conn().and_then(|mut conn| Catalog::read(&mut conn)) {
+                Ok(catalog) => {
+                    catalogs.insert(name.clone(), catalog);
+                }
+                Err(error) => errors.push(OpenError::Database { name: name.clone(), error }),
+            }
+        }
+        (catalogs, errors)
+    }
+}
