@@ -30,3 +30,7 @@ pub mod files;
 pub mod store;
 
 pub mod graph;
+
+pub mod plan;
+
+pub mod removal;

@@ -1,0 +1,128 @@
+//! One batch: one transaction under the gate, with its ledger row.
+
+use std::time::{Duration, Instant};
+
+use super::{Context, RemovalError, Task};
+use crate::graph::Node;
+use crate::names::DataName;
+use crate::plan::Action;
+use crate::store::gate::{self, GateError};
+use crate::store::ledger::{self, LedgerRow};
+use crate::store::{Access, Conn, ErrorKind, StoreError};
+
+/// Rows of one entry that a batch removed.
+#[derive(Clone)]
+pub(super) struct Part {
+    pub data: DataName,
+    pub action: Action,
+    pub rows: u64,
+    pub files: u64,
+}
+
+/// A committed batch.
+pub(super) struct Committed {
+    pub parts: Vec<Part>,
+    pub took: Duration,
+}
+
+impl Committed {
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+}
+
+/// Why a batch was rolled back.
+pub(super) enum Undone {
+    /// Something moved under it; the same batch may be tried again.
+    Again,
+    /// An error of the run.
+    Failed(RemovalError),
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The id of the next batch.
+pub(super) fn next_id(context: &mut Context<'_>) -> String {
+    context.batches += 1;
+    format!("{}-{:06}", context.run, context.batches)
+}
+
+/// Runs `work` as one batch. `None`: something moved or timed out, nothing was done, a smaller batch may do.
+pub(super) fn transact(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    node: &Node,
+    id: &str,
+    work: impl FnOnce(&mut Conn) -> Result<Vec<Part>, Undone>,
+) -> Result<Option<Committed>, RemovalError> {
+    let ledger = context.ledgers.get(&node.store).copied().unwrap_or_default();
+    let started = Instant::now();
+    let result = conn.transaction::<Vec<Part>, Undone>(Access::ReadWrite, |conn| {
+        if ledger {
+            enter(context, conn)?;
+        }
+        let parts = work(conn)?;
+        if ledger {
+            write_ledger(context, conn, task, id, &parts)?;
+        }
+        Ok(parts)
+    });
+    let took = started.elapsed();
+    match result {
+        Ok(parts) => Ok(Some(Committed { parts, took })),
+        Err(Undone::Again) => Ok(None),
+        Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => Ok(None),
+        Err(Undone::Failed(error)) => Err(error),
+    }
+}
+
+fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
+    match gate::enter(conn, &context.job, context.token) {
+        Ok(()) => Ok(()),
+        Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
+        Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),
+    }
+}
+
+/// The ledger has one row for each entry and action of a batch; the first bears the batch's id, which is how a recovery
+/// of files knows that the batch was committed.
+fn write_ledger(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    id: &str,
+    parts: &[Part],
+) -> Result<(), StoreError> {
+    for (position, part) in parts.iter().filter(|part| part.rows > 0).enumerate() {
+        let row = LedgerRow {
+            batch: if position == 0 { id.to_owned() } else { format!("{id}.{position}") },
+            run: context.run.clone(),
+            job: context.job.clone(),
+            data: part.data.to_string(),
+            action: part.action.as_str().to_owned(),
+            rule: Some(task.rule.clone()),
+            rows: part.rows,
+            files: part.files,
+            cutoff: task.due.cutoff(),
+            written_at: context.clock.now(),
+        };
+        ledger::write(conn, &row)?;
+    }
+    Ok(())
+}
+
+/// The database removed fewer rows than were locked for it: a trigger, a rule or row security stands in the way.
+pub(super) fn refused_rows(node: &Node, asked: u64, done: u64) -> Undone {
+    Undone::Failed(RemovalError::Store(StoreError::new(
+        ErrorKind::Refused,
+        format!(
+            "`{}`: the database touched {done} of {asked} rows that it had locked for the batch; a trigger, a rule or row security stands in the way. The batch was rolled back",
+            node.name
+        ),
+    )))
+}

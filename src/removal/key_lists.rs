@@ -1,0 +1,373 @@
+//! Rows that need individual treatment: parents with children, rows with files, computed columns.
+//!
+//! **Invariant.** The keys of a batch are locked under the rule's whole condition in the same transaction that removes
+//! them, children first; when fewer are found than were chosen, the batch is rolled back and chosen anew. A child goes
+//! only because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
+//! transactions, itself last.
+
+use std::collections::BTreeMap;
+
+use super::batch::{self, Committed, Part, Undone};
+use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
+use super::pace::Throttle;
+use super::rows::{apply, bare_rows, file_rows, lock, remove_branch, remove_roots};
+use super::windows::{blocked, note, open};
+use super::{Context, Done, Halt, RemovalError, Task};
+use crate::files::RelativePath;
+use crate::graph::{Graph, Node, Why};
+use crate::names::{DataName, StoreName};
+use crate::plan::Action;
+use crate::redact::Sealed;
+use crate::store::target::statements::{self, Read};
+use crate::store::target::{Expr, Operand};
+use crate::store::{Conn, ErrorKind};
+
+/// Most parents of a batch.
+const LARGEST: u64 = 1_000;
+/// Most children that a batch of parents may take along.
+const MOST_CHILDREN: u64 = 20_000;
+/// Most rows with files in a batch.
+const MOST_FILES: u64 = 1_000;
+/// A chain of references within one table is this long at most.
+const PASSES: u32 = 10_000;
+
+/// The rows chosen for a batch.
+struct Chosen {
+    keys: Vec<Vec<Sealed>>,
+    /// For each branch: the values of the root's columns that its last link refers to.
+    referred: Vec<Vec<Vec<Sealed>>>,
+    /// The files of the root's own rows and of branches.
+    files: Vec<(usize, Sorted)>,
+    /// Where the next batch begins.
+    last: Vec<Sealed>,
+}
+
+impl Chosen {
+    /// The keys of a branch's rows whose files were moved.
+    fn listed(&self, index: usize) -> Vec<Vec<Sealed>> {
+        self.files.iter().find(|(at, _)| *at == index).map(|(_, sorted)| sorted.keys.clone()).unwrap_or_default()
+    }
+}
+
+/// What a look at the next rows found.
+enum Look {
+    /// None are left.
+    Nothing,
+    /// So many rows would take too much along.
+    TooMuch,
+    /// One row alone takes too much along through this branch.
+    Drain(Box<Chosen>, usize),
+    /// A row that must stay, because a path below it is refused.
+    Skip(Box<Chosen>),
+    /// A batch.
+    Batch(Box<Chosen>),
+}
+
+struct Walk<'t> {
+    task: &'t Task,
+    node: &'t Node,
+    graph: &'t Graph,
+    order: Vec<Operand>,
+    visited: Expr,
+    throttle: Throttle,
+}
+
+/// The index of the root's own files in [`Chosen::files`].
+const ROOT: usize = usize::MAX;
+
+/// Runs a task by lists of keys.
+pub(super) fn run(
+    context: &mut Context<'_>,
+    task: &Task,
+    node: &Node,
+    done: &mut Done,
+) -> Result<Option<Halt>, RemovalError> {
+    let mut conn = open(context, node, true)?;
+    let throttle = Throttle::begin(context.pace, &mut conn, LARGEST, 1)?;
+    let graph = context.graph;
+    let scope = node.own();
+    let mut order = node.key_operands(&scope);
+    if let (Some(age), Why::Age(_)) = (node.age.as_ref().filter(|age| age.indexed), &task.due.why) {
+        order.insert(0, age.operand(&scope));
+    }
+    let mut walk = Walk { task, node, graph, order, visited: task.visited(graph, node), throttle };
+    for _ in 0..PASSES {
+        let before = (done.counts.clone(), done.refused);
+        if let Some(halt) = walk.pass(context, &mut conn, done)? {
+            return Ok(Some(halt));
+        }
+        let left = !conn.rows(&statements::any(node.backend, &node.at, &walk.visited))?.is_empty();
+        if !left || done.refused > 0 {
+            break;
+        }
+        if (done.counts.clone(), done.refused) == before {
+            return Err(RemovalError::Doubt(format!("`{}`: rows that are due could not be removed", node.name)));
+        }
+    }
+    let remaining = task.rows(graph, node);
+    if done.refused == 0 && !conn.rows(&statements::any(node.backend, &node.at, &remaining))?.is_empty() {
+        let why = if node.self_link().is_some() { ": they refer to each other in a circle" } else { "" };
+        return Err(RemovalError::Doubt(format!("`{}`: rows that are due could not be removed{why}", node.name)));
+    }
+    Ok(None)
+}
+
+impl Walk<'_> {
+    fn pass(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        done: &mut Done,
+    ) -> Result<Option<Halt>, RemovalError> {
+        let mut after: Option<Vec<Sealed>> = None;
+        loop {
+            if let Some(halt) = context.permit.next()? {
+                return Ok(Some(halt));
+            }
+            let look = self.look(context, conn, after.as_deref())?;
+            let committed = match look {
+                Look::Nothing => return Ok(None),
+                Look::TooMuch => {
+                    self.throttle.halve();
+                    continue;
+                }
+                Look::Skip(chosen) => {
+                    done.refused += 1;
+                    after = Some(chosen.last);
+                    continue;
+                }
+                Look::Drain(chosen, branch) => self.drain(context, conn, *chosen, branch, done)?,
+                Look::Batch(chosen) => {
+                    let last = chosen.last.clone();
+                    let committed = self.remove(context, conn, *chosen, done)?;
+                    if committed.is_some() {
+                        after = Some(last);
+                    }
+                    committed
+                }
+            };
+            match committed {
+                Some(committed) => {
+                    context.transactions.push(committed.took);
+                    self.throttle.committed(committed.rows(), committed.took);
+                    note(context, self.task, &committed, done);
+                }
+                None if !self.throttle.refused() => return Err(blocked(self.node)),
+                None => {}
+            }
+            self.throttle.wait(conn, &context.stop)?;
+        }
+    }
+
+    /// Chooses the next rows and looks at what they take along.
+    fn look(&self, context: &Context<'_>, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Look, RemovalError> {
+        let Some(mut chosen) = self.choose(conn, after)? else { return Ok(Look::Nothing) };
+        let alone = chosen.keys.len() == 1;
+        for (index, branch) in self.task.branches.iter().enumerate() {
+            let Some(child) = self.graph.node(&branch.data) else { continue };
+            let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
+            let cap = if child.file.is_some() { MOST_FILES } else { MOST_CHILDREN };
+            let found = conn
+                .rows(&statements::count_up_to(child.backend, &child.at, &rows, cap + 1))?
+                .first()
+                .and_then(|row| row.count(0))
+                .unwrap_or_default();
+            if found.unsigned_abs() > cap {
+                let drained = alone && !child.key.is_empty();
+                return Ok(if drained {
+                    Look::Drain(Box::new(chosen), index)
+                } else if alone {
+                    Look::Batch(Box::new(chosen))
+                } else {
+                    Look::TooMuch
+                });
+            }
+            if found > 0
+                && let Some(file) = &child.file
+            {
+                let mut sorted = Sorted::default();
+                let rows = file_rows(conn, self.graph, child, file, &rows, cap)?;
+                sort_out(context, conn, child, file, rows, &mut sorted)?;
+                if !sorted.refused.is_empty() {
+                    return Ok(if alone { Look::Skip(Box::new(chosen)) } else { Look::TooMuch });
+                }
+                chosen.files.push((index, sorted));
+            }
+        }
+        if let Some(file) = &self.node.file {
+            let mine = Expr::KeyIn(self.node.key_operands(&self.node.own()), chosen.keys.clone());
+            let mut sorted = Sorted::default();
+            let rows = file_rows(conn, self.graph, self.node, file, &mine, LARGEST)?;
+            sort_out(context, conn, self.node, file, rows, &mut sorted)?;
+            if !sorted.refused.is_empty() {
+                return Ok(if alone { Look::Skip(Box::new(chosen)) } else { Look::TooMuch });
+            }
+            chosen.files.push((ROOT, sorted));
+        }
+        Ok(Look::Batch(Box::new(chosen)))
+    }
+
+    /// The next keys in order, with the values that links from below refer to.
+    fn choose(&self, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Option<Chosen>, RemovalError> {
+        let scope = self.node.own();
+        let mut columns = self.order.clone();
+        columns.extend(self.node.key_operands(&scope));
+        let edges: Vec<Vec<Operand>> = self
+            .task
+            .branches
+            .iter()
+            .map(|branch| branch.path.last().map(|edge| edge.referred(&scope)).unwrap_or_default())
+            .collect();
+        columns.extend(edges.iter().flatten().cloned());
+        let from = after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()));
+        let condition = self.visited.clone().and(from);
+        let read = Read {
+            table: &self.node.at,
+            columns: &columns,
+            lookups: &[],
+            condition: &condition,
+            order: &self.order,
+            skip: 0,
+            limit: self.throttle.size(),
+            lock: false,
+        };
+        let rows = conn.rows(&statements::read(self.node.backend, &read))?;
+        let mut chosen =
+            Chosen { keys: Vec::new(), referred: vec![Vec::new(); edges.len()], files: Vec::new(), last: Vec::new() };
+        for row in rows {
+            let mut values = row.into_values().into_iter();
+            chosen.last = values.by_ref().take(self.order.len()).flatten().collect();
+            chosen.keys.push(values.by_ref().take(self.node.key.len()).flatten().collect());
+            for (edge, referred) in edges.iter().zip(&mut chosen.referred) {
+                // All values of the link are taken, so that those of the next link stay with it.
+                let tuple: Vec<Option<Sealed>> = values.by_ref().take(edge.len()).collect();
+                // A NULL is referred to by nothing.
+                referred.extend(tuple.into_iter().collect::<Option<Vec<Sealed>>>());
+            }
+        }
+        Ok((!chosen.keys.is_empty()).then_some(chosen))
+    }
+
+    /// Removes a batch: files to the trash, then children and parents in one transaction, then the files' fate.
+    fn remove(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        mut chosen: Chosen,
+        done: &mut Done,
+    ) -> Result<Option<Committed>, RemovalError> {
+        let id = batch::next_id(context);
+        let paths = take_paths(&mut chosen);
+        let mut locked = lock_trash(context, &paths)?;
+        let trash = Trash::move_all(&mut locked, &id, paths)?;
+        done.missing += trash.missing;
+        let (task, node, graph, visited) = (self.task, self.node, self.graph, &self.visited);
+        let files = files_by_entry(task, node, &chosen);
+        let shared = &*context;
+        let result = {
+            let parts = |conn: &mut Conn| -> Result<Vec<Part>, Undone> {
+                lock(conn, node, visited, &chosen.keys)?;
+                let mut parts = Vec::new();
+                for (index, branch) in task.branches.iter().enumerate() {
+                    let Some(child) = graph.node(&branch.data) else { continue };
+                    let rows = remove_branch(
+                        shared,
+                        conn,
+                        graph,
+                        (branch, child),
+                        chosen.listed(index),
+                        &chosen.referred[index],
+                    )?;
+                    parts.push(part(child, branch.action, rows, &files, index));
+                }
+                let rows = remove_roots(shared, conn, task, node, graph, &chosen.keys)?;
+                parts.push(part(node, node.fate.into(), rows, &files, ROOT));
+                Ok(parts)
+            };
+            batch::transact(shared, conn, task, node, &id, parts)
+        };
+        settle(context, trash, result)
+    }
+
+    /// Removes some of the many children of one parent, which itself stays for now.
+    fn drain(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        chosen: Chosen,
+        index: usize,
+        done: &mut Done,
+    ) -> Result<Option<Committed>, RemovalError> {
+        let Some(branch) = self.task.branches.get(index) else { return Ok(None) };
+        let Some(child) = self.graph.node(&branch.data) else { return Ok(None) };
+        let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
+        let mut sorted = Sorted::default();
+        let found = match &child.file {
+            Some(file) => file_rows(conn, self.graph, child, file, &rows, MOST_FILES)?,
+            None => bare_rows(conn, child, &rows, MOST_CHILDREN / 4)?,
+        };
+        match &child.file {
+            Some(file) => sort_out(context, conn, child, file, found, &mut sorted)?,
+            None => sorted.keys = found.into_iter().map(|row| row.key).collect(),
+        }
+        if sorted.keys.is_empty() {
+            return Err(RemovalError::Doubt(format!("`{}`: paths of all rows of one parent are refused", child.name)));
+        }
+        let id = batch::next_id(context);
+        let moved = sorted.planned;
+        let mut locked = lock_trash(context, &sorted.paths)?;
+        let trash = Trash::move_all(&mut locked, &id, std::mem::take(&mut sorted.paths))?;
+        done.missing += trash.missing;
+        let (task, node, visited) = (self.task, self.node, &self.visited);
+        let listed = Expr::KeyIn(child.key_operands(&child.own()), sorted.keys).and(rows);
+        let shared = &*context;
+        let result = batch::transact(shared, conn, task, node, &id, |conn: &mut Conn| {
+            lock(conn, node, visited, &chosen.keys)?;
+            let rows = apply(shared, conn, branch, child, &listed)?;
+            Ok(vec![Part { data: child.name.clone(), action: branch.action, rows, files: moved }])
+        });
+        settle(context, trash, result)
+    }
+}
+
+/// The paths of all files of a batch, by store.
+fn take_paths(chosen: &mut Chosen) -> BTreeMap<StoreName, Vec<RelativePath>> {
+    let mut paths: BTreeMap<StoreName, Vec<RelativePath>> = BTreeMap::new();
+    for (_, sorted) in &mut chosen.files {
+        for (store, mut list) in std::mem::take(&mut sorted.paths) {
+            paths.entry(store).or_default().append(&mut list);
+        }
+    }
+    paths
+}
+
+fn settle(
+    context: &Context<'_>,
+    trash: Trash<'_>,
+    result: Result<Option<Committed>, RemovalError>,
+) -> Result<Option<Committed>, RemovalError> {
+    match &result {
+        Ok(Some(_)) => trash.commit(context)?,
+        Ok(None) => trash.roll_back()?,
+        // Whether the transaction was committed is not known when the connection was lost: the recovery asks the ledger.
+        Err(RemovalError::Store(error)) if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Other) => {}
+        Err(_) => trash.roll_back()?,
+    }
+    result
+}
+
+fn part(node: &Node, action: Action, rows: u64, files: &[(usize, DataName, u64)], index: usize) -> Part {
+    let files = files.iter().filter(|(at, ..)| *at == index).map(|(.., count)| count).sum();
+    Part { data: node.name.clone(), action, rows, files }
+}
+
+fn files_by_entry(task: &Task, node: &Node, chosen: &Chosen) -> Vec<(usize, DataName, u64)> {
+    chosen
+        .files
+        .iter()
+        .map(|(index, sorted)| {
+            let name = task.branches.get(*index).map_or(&node.name, |branch| &branch.data);
+            (*index, name.clone(), sorted.planned)
+        })
+        .collect()
+}

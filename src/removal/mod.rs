@@ -1,0 +1,143 @@
+//! Removing rows and their files, batch by batch.
+//!
+//! **Invariant.** A row is removed or overwritten only by a statement that carries the whole condition of its rule
+//! ([`crate::graph::Due`]), or by the list of keys of rows that were locked under that condition in the same transaction.
+//! Each batch is one transaction with its ledger row in it, begun under the gate and the lease's fencing token; the count
+//! is the one that the database gave back. Nothing is begun after a stop, outside the window, past the budget or without
+//! the lease. So a run that is killed anywhere is simply run again. Tests: `conformance`, `killed`.
+
+mod batch;
+mod files;
+mod key_lists;
+mod overwriting;
+mod pace;
+pub mod probe;
+mod rows;
+mod run;
+mod task;
+mod windows;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::files::FileError;
+use crate::graph::Graph;
+use crate::graph::stores::Stores;
+use crate::names::{DataName, StoreName};
+use crate::plan::Action;
+use crate::redact::Sealed;
+use crate::stop::Stop;
+use crate::store::StoreError;
+
+pub use files::{Recovery, recover_files, sweep_files};
+pub use pace::{Pace, TARGET};
+pub use run::{choose_strategy, remove};
+pub use task::{Branch, Task, branches};
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// A stop signal, or a pause.
+    Stopped,
+    /// The window closed or the time budget is used up.
+    Truncated,
+}
+
+/// What stopped a run with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum RemovalError {
+    /// A database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A file store.
+    #[error("{0}")]
+    Files(#[from] FileError),
+    /// Another process holds the lease now.
+    #[error("another process took this job over; nothing was done under the lost lease")]
+    Overtaken,
+    /// The database did not do as it was told.
+    #[error("{0}")]
+    Doubt(String),
+}
+
+/// Whether the run may begin its next batch; asked between batches, outside any transaction.
+pub trait Permit {
+    /// `None`: go on.
+    ///
+    /// # Errors
+    /// When the lease is lost or the state cannot be reached.
+    fn next(&mut self) -> Result<Option<Halt>, RemovalError>;
+}
+
+/// Hears what has been done, after it was committed.
+pub trait Progress {
+    /// A batch of a step was committed.
+    fn batch(&mut self, removed: &Removed);
+}
+
+/// One committed batch, as the progress hears it.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// The entry.
+    pub data: DataName,
+    /// The rule.
+    pub rule: String,
+    /// What was done.
+    pub action: Action,
+    /// Rows, as the database counted them.
+    pub rows: u64,
+    /// Files moved to the trash.
+    pub files: u64,
+}
+
+/// What a run needs throughout.
+pub struct Context<'a> {
+    /// The map.
+    pub graph: &'a Graph,
+    /// The stores.
+    pub stores: &'a Stores,
+    /// The clock for ledger rows and commit records.
+    pub clock: Clock,
+    /// The stop flag, asked while waiting.
+    pub stop: Stop,
+    /// The run's id; batch ids begin with it.
+    pub run: String,
+    /// The job.
+    pub job: String,
+    /// The lease's fencing token.
+    pub token: i64,
+    /// Stores with retentiond's tables in them.
+    pub ledgers: BTreeMap<StoreName, bool>,
+    /// How fast.
+    pub pace: Pace,
+    /// Keys of keyed hashes, by entry and column.
+    pub hash_keys: BTreeMap<(DataName, String), Sealed>,
+    /// Asked between batches.
+    pub permit: &'a mut dyn Permit,
+    /// Hears of each batch.
+    pub progress: &'a mut dyn Progress,
+    /// What each committed transaction took.
+    pub transactions: Vec<Duration>,
+    /// Batches begun, for their ids.
+    pub batches: u64,
+}
+
+/// What one task did, by entry and action.
+#[derive(Clone, Debug, Default)]
+pub struct Done {
+    /// Rows and files.
+    pub counts: BTreeMap<(DataName, Action), (u64, u64)>,
+    /// Rows that stay because their path is refused.
+    pub refused: u64,
+    /// Files that were not there.
+    pub missing: u64,
+}
+
+impl Done {
+    pub(crate) fn add(&mut self, data: &DataName, action: Action, rows: u64, files: u64) {
+        let count = self.counts.entry((data.clone(), action)).or_default();
+        count.0 += rows;
+        count.1 += files;
+    }
+}

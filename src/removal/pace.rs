@@ -1,0 +1,153 @@
+//! How large a batch is and how long to wait after it.
+//!
+//! A batch adapts to the time of its transaction, not to a number of rows: 50 ms are aimed at (10 ms on SQLite at the
+//! default pace, since a writer waits for the whole transaction there). Every wait stands between transactions.
+
+use std::time::{Duration, Instant};
+
+use crate::config::document;
+use crate::stop::Stop;
+use crate::store::{Backend, Conn, StoreError};
+
+/// The transaction time that batches aim at.
+pub const TARGET: Duration = Duration::from_millis(50);
+/// The same on SQLite at a quiet pace.
+const TARGET_SQLITE: Duration = Duration::from_millis(10);
+/// A batch of one row that is refused over and over gives up after this time without a commit.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between a batch that was refused and the next attempt, with no lock held.
+const BREATH: Duration = Duration::from_millis(20);
+/// A lost race or a timeout halves the batch, down to this.
+const SMALLEST: u64 = 1;
+/// Where batches begin.
+const FIRST: u64 = 1_000;
+
+/// How fast a run goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    rows_per_second: Option<u64>,
+    wal_bytes_per_second: Option<u64>,
+    pause: Option<Duration>,
+}
+
+impl Pace {
+    /// The pace of a job: its own, else the file's, else quiet.
+    pub fn of(job: Option<&document::Pace>, file: &document::Pace) -> Self {
+        let said = |get: fn(&document::Pace) -> Option<u64>| job.and_then(get).or_else(|| get(file));
+        Self {
+            rows_per_second: Some(said(|pace| pace.rows_per_second).unwrap_or(50_000)),
+            wal_bytes_per_second: Some(said(|pace| pace.wal_bytes_per_second).unwrap_or(9_000_000)),
+            pause: said(|pace| pace.pause_ms).map(Duration::from_millis),
+        }
+    }
+
+    /// No waiting at all: for a maintenance window.
+    pub fn unpaced() -> Self {
+        Self { rows_per_second: None, wal_bytes_per_second: None, pause: Some(Duration::ZERO) }
+    }
+
+    /// Whether the run goes as fast as it can.
+    pub fn is_unpaced(&self) -> bool {
+        self.rows_per_second.is_none()
+    }
+
+    fn pause_on(&self, backend: Backend) -> Duration {
+        self.pause.unwrap_or(match backend {
+            Backend::Sqlite => Duration::from_millis(20),
+            Backend::Postgres | Backend::Mysql => Duration::ZERO,
+        })
+    }
+
+    fn target_on(&self, backend: Backend) -> Duration {
+        if backend == Backend::Sqlite && !self.is_unpaced() { TARGET_SQLITE } else { TARGET }
+    }
+}
+
+/// The batch size and the debt of waiting for one walk over one store.
+pub(super) struct Throttle {
+    pace: Pace,
+    backend: Backend,
+    size: u64,
+    largest: u64,
+    smallest: u64,
+    rows: u64,
+    started: Instant,
+    wal_from: Option<u64>,
+    refused: Option<Instant>,
+}
+
+impl Throttle {
+    /// Begins a walk. `largest` bounds the batch, `smallest` is what its time alone may shrink it to.
+    pub fn begin(pace: Pace, conn: &mut Conn, largest: u64, smallest: u64) -> Result<Self, StoreError> {
+        let wal_from = if pace.wal_bytes_per_second.is_some() { conn.wal_position()? } else { None };
+        let backend = conn.backend();
+        // A batch that alone takes longer than a second at the pace would not be paced at all.
+        let largest = largest.min(pace.rows_per_second.unwrap_or(u64::MAX)).max(SMALLEST);
+        Ok(Self {
+            pace,
+            backend,
+            size: FIRST.min(largest),
+            largest,
+            smallest,
+            rows: 0,
+            started: Instant::now(),
+            wal_from,
+            refused: None,
+        })
+    }
+
+    /// How many rows the next batch may have.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes note of a committed batch: `took` is the time of its transaction.
+    pub fn committed(&mut self, rows: u64, took: Duration) {
+        self.rows += rows;
+        self.refused = None;
+        let target = self.pace.target_on(self.backend).as_secs_f64();
+        let factor = (target / took.as_secs_f64().max(0.000_1)).clamp(0.25, 2.0);
+        self.size = ((self.size as f64 * factor) as u64).clamp(self.smallest.min(self.largest), self.largest);
+    }
+
+    /// Halves the batch.
+    pub fn halve(&mut self) {
+        self.size = (self.size / 2).max(SMALLEST);
+    }
+
+    /// Halves the batch after a timeout or a conflict and takes a breath; `false` when even one row has been refused for
+    /// too long.
+    pub fn refused(&mut self) -> bool {
+        let since = *self.refused.get_or_insert_with(Instant::now);
+        let goes_on = self.size > SMALLEST || since.elapsed() < PATIENCE;
+        self.halve();
+        std::thread::sleep(BREATH);
+        goes_on
+    }
+
+    /// Waits for as long as the pace demands, but not past a stop.
+    pub fn wait(&self, conn: &mut Conn, stop: &Stop) -> Result<(), StoreError> {
+        let mut due = self.pace.pause_on(self.backend);
+        let elapsed = self.started.elapsed();
+        if let Some(rate) = self.pace.rows_per_second {
+            due = due.max(Duration::from_secs_f64(self.rows as f64 / rate.max(1) as f64).saturating_sub(elapsed));
+        }
+        if let (Some(rate), Some(from)) = (self.pace.wal_bytes_per_second, self.wal_from)
+            && let Some(now) = conn.wal_position()?
+        {
+            let written = now.saturating_sub(from) as f64;
+            // Others write to the log too; more than a second's wait would be for them, not for us.
+            let wait = Duration::from_secs_f64(written / rate.max(1) as f64).saturating_sub(elapsed);
+            due = due.max(wait.min(Duration::from_secs(1)));
+        }
+        let until = Instant::now() + due;
+        while !stop.is_raised() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The statements of a batch of keys: locking, removing children and parents, reading rows with their files.
+
+use super::batch::{self, Undone};
+use super::files::FileRow;
+use super::overwriting::overwrite;
+use super::{Branch, Context, RemovalError, Task};
+use crate::graph::{Fate, FileOf, Graph, Node};
+use crate::plan::Action;
+use crate::redact::Sealed;
+use crate::store::Conn;
+use crate::store::target::statements::{self, Access, Lookup, Read};
+use crate::store::target::{Expr, Operand, Scope};
+
+/// Locks the chosen rows under the whole condition; fewer than chosen means that something moved.
+pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sealed>]) -> Result<(), Undone> {
+    let own = node.key_operands(&node.own());
+    let condition = Expr::KeyIn(own.clone(), keys.to_vec()).and(visited.clone());
+    let read = Read {
+        table: &node.at,
+        columns: &own,
+        lookups: &[],
+        condition: &condition,
+        order: &[],
+        skip: 0,
+        limit: keys.len() as u64 + 1,
+        lock: true,
+    };
+    let found = conn.rows(&statements::read(node.backend, &read))?.len();
+    if found == keys.len() { Ok(()) } else { Err(Undone::Again) }
+}
+
+/// Removes the rows of a branch. Of an entry with files only those in `listed` may go: a row that came meanwhile has its
+/// file in place still, and the batch is done anew.
+pub(super) fn remove_branch(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    graph: &Graph,
+    (branch, child): (&Branch, &Node),
+    listed: Vec<Vec<Sealed>>,
+    referred: &[Vec<Sealed>],
+) -> Result<u64, Undone> {
+    let rows = branch.rows_of(graph, child, referred);
+    if child.file.is_none() {
+        return apply(context, conn, branch, child, &rows);
+    }
+    let listed = Expr::KeyIn(child.key_operands(&child.own()), listed).and(rows.clone());
+    let removed = apply(context, conn, branch, child, &listed)?;
+    if conn.rows(&statements::any(child.backend, &child.at, &rows))?.is_empty() {
+        Ok(removed)
+    } else {
+        Err(Undone::Again)
+    }
+}
+
+pub(super) fn apply(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    branch: &Branch,
+    child: &Node,
+    rows: &Expr,
+) -> Result<u64, Undone> {
+    Ok(match branch.action {
+        Action::Delete => conn.execute(&statements::delete(child.backend, &child.at, Access::Any, rows))?,
+        Action::Anonymise => overwrite(context, conn, child, rows).map_err(Undone::Failed)?,
+        Action::Unlink => {
+            let columns: Vec<_> =
+                branch.path.first().into_iter().flat_map(|edge| &edge.columns).map(|(own, _)| own.clone()).collect();
+            conn.execute(&statements::unlink(child.backend, &child.at, &columns, rows))?
+        }
+    })
+}
+
+pub(super) fn remove_roots(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    node: &Node,
+    graph: &Graph,
+    keys: &[Vec<Sealed>],
+) -> Result<u64, Undone> {
+    let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.to_vec());
+    // With a link to the same table the rows are due through others; they were locked as such just now.
+    let condition = if node.self_link().is_some() { listed } else { listed.and(task.rows(graph, node)) };
+    match node.fate {
+        Fate::Anonymise => overwrite(context, conn, node, &condition).map_err(Undone::Failed),
+        Fate::Delete => {
+            let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &condition))?;
+            if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
+        }
+    }
+}
+
+/// Keys and path columns of rows with files.
+pub(super) fn file_rows(
+    conn: &mut Conn,
+    graph: &Graph,
+    node: &Node,
+    file: &FileOf,
+    condition: &Expr,
+    limit: u64,
+) -> Result<Vec<FileRow>, RemovalError> {
+    let scope = node.own();
+    let lookups: Vec<Lookup> = file.columns.iter().map(|(via, column)| lookup(graph, &scope, via, column)).collect();
+    read_rows(conn, node, &lookups, condition, limit)
+}
+
+pub(super) fn bare_rows(
+    conn: &mut Conn,
+    node: &Node,
+    condition: &Expr,
+    limit: u64,
+) -> Result<Vec<FileRow>, RemovalError> {
+    read_rows(conn, node, &[], condition, limit)
+}
+
+pub(super) fn read_rows(
+    conn: &mut Conn,
+    node: &Node,
+    lookups: &[Lookup],
+    condition: &Expr,
+    limit: u64,
+) -> Result<Vec<FileRow>, RemovalError> {
+    let columns = node.key_operands(&node.own());
+    let read = Read { table: &node.at, columns: &columns, lookups, condition, order: &[], skip: 0, limit, lock: false };
+    let rows = conn.rows(&statements::read(node.backend, &read))?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let mut key = row.into_values();
+            let parts = key.split_off(node.key.len());
+            FileRow { key: key.into_iter().flatten().collect(), parts }
+        })
+        .collect())
+}
+
+/// A column of the row itself or of a parent, as a sub-select.
+pub(super) fn lookup(
+    graph: &Graph,
+    scope: &Scope,
+    via: &[crate::graph::Edge],
+    column: &crate::store::catalog::Column,
+) -> Lookup {
+    let Some((last, before)) = via.split_last() else {
+        return Lookup::Own(Operand { scope: scope.clone(), column: column.clone() });
+    };
+    let Some(parent) = graph.node(&last.to) else {
+        return Lookup::Own(Operand { scope: scope.clone(), column: column.clone() });
+    };
+    let alias = 8;
+    let target = Scope::Alias(alias);
+    let condition = crate::graph::condition::along(graph, before, scope, 0, &|scope, next| {
+        Expr::All(crate::graph::condition::joined(graph, last, scope, &target, next))
+    });
+    Lookup::Parent {
+        table: parent.at.clone(),
+        alias,
+        operand: Operand { scope: target.clone(), column: column.clone() },
+        condition: Box::new(condition),
+    }
+}

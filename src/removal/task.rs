@@ -1,0 +1,164 @@
+//! One rule on one entry, with everything that goes along with its rows.
+
+use crate::graph::due::unfinished;
+use crate::graph::{Due, Edge, Fate, Graph, Node};
+use crate::names::DataName;
+use crate::plan::{Action, Strategy};
+use crate::redact::Sealed;
+use crate::store::target::{Expr, Scope};
+
+/// Rows that go along with the rows of a task.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// Their entry.
+    pub data: DataName,
+    /// The links from them up to the task's entry.
+    pub path: Vec<Edge>,
+    /// What is done to them.
+    pub action: Action,
+}
+
+/// One rule on one entry.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The entry.
+    pub root: DataName,
+    /// Which of its rows.
+    pub due: Due,
+    /// The rule's name: `default`, `override 1`, `requires`.
+    pub rule: String,
+    /// What goes along, children before parents.
+    pub branches: Vec<Branch>,
+    /// How the rows are walked.
+    pub strategy: Strategy,
+}
+
+/// What goes along when rows of `root` go or are anonymised, children before parents.
+pub fn branches(graph: &Graph, root: &Node) -> Vec<Branch> {
+    let mut found = Vec::new();
+    gather(graph, root, &[], &mut found);
+    found
+}
+
+fn gather(graph: &Graph, node: &Node, path: &[Edge], found: &mut Vec<Branch>) {
+    for (child, edge) in graph.children(&node.name).filter(|(_, edge)| !edge.is_self()) {
+        let mut longer = vec![edge.clone()];
+        longer.extend_from_slice(path);
+        gather(graph, child, &longer, found);
+        found.push(Branch { data: child.name.clone(), path: longer, action: child.fate.into() });
+    }
+    if node.fate == Fate::Delete {
+        for (referring, edge) in graph.unlinks(&node.name) {
+            let mut longer = vec![edge.clone()];
+            longer.extend_from_slice(path);
+            found.push(Branch { data: referring.name.clone(), path: longer, action: Action::Unlink });
+        }
+    }
+}
+
+impl Branch {
+    /// The rows of the branch that still need something done, among those whose ancestor at the root satisfies `ancestor`.
+    pub fn rows(&self, graph: &Graph, node: &Node, ancestor: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
+        let scope = node.own();
+        let up = crate::graph::condition::along(graph, &self.path, &scope, 0, ancestor);
+        self.unfinished(node, &scope).and(up)
+    }
+
+    /// What still needs doing to a row of the branch; a reference that is NULL already refers to nothing.
+    pub fn unfinished(&self, node: &Node, scope: &Scope) -> Expr {
+        if self.action == Action::Unlink { Expr::always() } else { unfinished(node, scope) }
+    }
+
+    /// The same rows, by the values of the root's columns that the last link refers to: what the batch knows of them.
+    pub fn rows_of(&self, graph: &Graph, node: &Node, values: &[Vec<Sealed>]) -> Expr {
+        let scope = node.own();
+        self.unfinished(node, &scope).and(self.up(graph, 0, &scope, values))
+    }
+
+    fn up(&self, graph: &Graph, position: usize, scope: &Scope, values: &[Vec<Sealed>]) -> Expr {
+        let Some(edge) = self.path.get(position) else { return Expr::Any(Vec::new()) };
+        let own = if edge.condition.is_empty() { Expr::always() } else { edge.condition.expr(graph, scope, 10) };
+        if position + 1 == self.path.len() {
+            return own.and(Expr::KeyIn(edge.referring(scope), values.to_vec()));
+        }
+        let Some(parent) = graph.node(&edge.to) else { return Expr::Any(Vec::new()) };
+        let alias = u8::try_from(position).unwrap_or(u8::MAX);
+        let inner = Scope::Alias(alias);
+        own.and(Expr::KeyInRows {
+            columns: edge.referring(scope),
+            table: parent.at.clone(),
+            alias,
+            selected: edge.referred(&inner),
+            condition: Box::new(self.up(graph, position + 1, &inner, values)),
+        })
+    }
+}
+
+impl Task {
+    /// The rows of the entry that the rule makes due and that still need something done to themselves.
+    pub fn rows(&self, graph: &Graph, node: &Node) -> Expr {
+        let scope = node.own();
+        self.due_closed(graph, node, &scope, 0).and(unfinished(node, &scope))
+    }
+
+    /// The rows that a batch must visit: those of [`Task::rows`], and those that are done themselves but have something
+    /// left below them.
+    pub fn visited(&self, graph: &Graph, node: &Node) -> Expr {
+        let scope = node.own();
+        let due = self.due_closed(graph, node, &scope, 0);
+        if node.fate == Fate::Delete {
+            return match node.self_link() {
+                // Leaves first: a row whose own children are still there waits for the next pass.
+                Some(edge) => due.and(Expr::Not(Box::new(has_child(graph, node, edge, &scope)))),
+                None => due,
+            };
+        }
+        let mut work = vec![unfinished(node, &scope)];
+        work.extend(self.branches.iter().map(|branch| below(graph, branch, branch.path.len(), &scope, 0)));
+        due.and(Expr::Any(work))
+    }
+
+    /// The rule's rows and, along a link to the same table, all that belong to them.
+    pub fn due_closed(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+        let due = self.due.expr(graph, node, scope, alias);
+        match node.self_link() {
+            None => due,
+            Some(edge) => {
+                let seed_scope = Scope::Alias(alias);
+                Expr::Closure {
+                    key: node.key_operands(scope),
+                    table: node.at.clone(),
+                    link: edge.columns.clone(),
+                    seed_alias: alias,
+                    seed: Box::new(self.due.expr(graph, node, &seed_scope, alias + 1)),
+                }
+            }
+        }
+    }
+}
+
+fn has_child(graph: &Graph, node: &Node, edge: &Edge, scope: &Scope) -> Expr {
+    let inner = Scope::Alias(9);
+    let mut parts = crate::graph::condition::joined(graph, edge, &inner, scope, 10);
+    // A row that refers to itself is no obstacle to its own removal.
+    let same: Vec<Expr> =
+        node.key_operands(&inner).into_iter().zip(node.key_operands(scope)).map(|(a, b)| Expr::Same(a, b)).collect();
+    parts.push(Expr::Not(Box::new(Expr::All(same))));
+    Expr::Exists { table: node.at.clone(), alias: 9, condition: Box::new(Expr::All(parts)) }
+}
+
+/// Something of the branch below a row in `scope`, `depth` links down.
+fn below(graph: &Graph, branch: &Branch, depth: usize, scope: &Scope, alias: u8) -> Expr {
+    let Some(edge) = depth.checked_sub(1).and_then(|position| branch.path.get(position)) else {
+        return Expr::Any(Vec::new());
+    };
+    let Some(child) = graph.node(&edge.from) else { return Expr::Any(Vec::new()) };
+    let inner = Scope::Alias(alias);
+    let mut parts = crate::graph::condition::joined(graph, edge, &inner, scope, alias + 1);
+    parts.push(if depth == 1 {
+        branch.unfinished(child, &inner)
+    } else {
+        below(graph, branch, depth - 1, &inner, alias + 1)
+    });
+    Expr::Exists { table: child.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
+}
