@@ -34,3 +34,5 @@ pub mod graph;
 pub mod plan;
 
 pub mod removal;
+
+pub mod demo;

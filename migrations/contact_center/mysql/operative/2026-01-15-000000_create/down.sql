@@ -1,0 +1,10 @@
+DROP TABLE presences;
+DROP TABLE recordings;
+DROP TABLE attached_data;
+DROP TABLE internal_notes;
+DROP TABLE chat_transcripts;
+DROP TABLE chats;
+DROP TABLE email_attachments;
+DROP TABLE emails;
+DROP TABLE contact_events;
+DROP TABLE contacts;

@@ -1,0 +1,2 @@
+DROP TABLE agent_work_time;
+DROP TABLE contact_statistics;

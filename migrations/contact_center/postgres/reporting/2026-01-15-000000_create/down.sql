@@ -1,0 +1,2 @@
+DROP TABLE agent_intervals;
+DROP TABLE contact_intervals;

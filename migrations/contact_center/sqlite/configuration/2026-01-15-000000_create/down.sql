@@ -1,0 +1,11 @@
+DROP TABLE privacy_requests;
+DROP TABLE audit_log;
+DROP TABLE recording_listening_log;
+DROP TABLE user_settings;
+DROP TABLE user_roles;
+DROP TABLE roles;
+DROP TABLE queue_members;
+DROP TABLE queues;
+DROP TABLE user_addresses;
+DROP TABLE user_names;
+DROP TABLE users;

@@ -1,0 +1,2 @@
+DROP TABLE live_queues;
+DROP TABLE live_agents;

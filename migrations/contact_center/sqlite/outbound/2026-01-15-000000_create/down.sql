@@ -1,0 +1,3 @@
+DROP TABLE campaign_calls;
+DROP TABLE campaign_customers;
+DROP TABLE campaigns;
