@@ -36,3 +36,7 @@ pub mod plan;
 pub mod removal;
 
 pub mod demo;
+
+pub mod jobs;
+
+pub mod cli;

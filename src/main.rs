@@ -1,3 +1,5 @@
 //! The command `retentiond`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    retentiond::cli::main()
+}

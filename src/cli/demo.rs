@@ -1,0 +1,168 @@
+//! `retentiond demo`: a contact centre is seeded on SQLite, planned, braked, purged, and what happened is shown.
+//!
+//! Every step is the command that an operator would type, run as a process of its own with the shipped `jobs.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::failure::{Exit, Failure};
+use super::seed::fill;
+use super::{Cli, DemoArgs};
+use crate::clock::Clock;
+use crate::demo::{Options, Size, center};
+use crate::plan::grouped;
+use crate::store::catalog::{Catalog, TableKind};
+use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::target::{Expr, TableRef, statements};
+use crate::store::url::StoreUrl;
+
+/// The shipped policy: the demonstration runs this very file.
+const POLICY: &str = include_str!("../../jobs.toml");
+
+/// Rows by table, and recording files.
+struct Count {
+    tables: BTreeMap<String, u64>,
+    files: u64,
+}
+
+/// Shows it.
+pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
+    let directory = match &args.dir {
+        Some(directory) => directory.clone(),
+        None => std::env::temp_dir().join(format!("retentiond-demo-{}", std::process::id())),
+    };
+    let stage = Stage::prepare(&directory)?;
+    println!("A contact centre with seven databases and a folder of recordings, in {}", directory.display());
+    let loaded = super::site::load(&stage.policy)?;
+    // Some rows are generated exactly at a cutoff; an hour later they are all on one side of it, for every step below.
+    let now = Clock::system().now() - chrono::TimeDelta::hours(1);
+    let summary = fill(&loaded, &Options { seed: args.seed, size: Size::of(args.contacts), now }, true)?;
+    let rows: u64 = summary.rows.values().sum();
+    println!(
+        "{} rows over five years, {} recordings, awkward cases among them:",
+        grouped(rows),
+        grouped(summary.files)
+    );
+    for (case, count) in summary.cases.iter().take(12) {
+        println!("  {:>8}  {}", grouped(*count), case.replace('_', " "));
+    }
+    let before = stage.count()?;
+    stage.run("The map is compared with the live databases.", &["check"], &[0])?;
+    stage.run("What would happen now? Nothing is changed.", &["plan", "calls", "recordings"], &[0, 4])?;
+    stage.run(
+        "Five years of backlog at once: the brakes stop the run before its first deletion.",
+        &["run", "calls"],
+        &[4],
+    )?;
+    let after_brake = stage.count()?;
+    expect(after_brake.tables == before.tables, "a braked run changes nothing")?;
+    let release = ["run", "--all", "--release-brake", "max_rows", "--release-brake", "max_percent"];
+    stage.run("The operator has read the plan and lets this one run pass.", &release, &[0])?;
+    let after = stage.count()?;
+    show(&before, &after);
+    stage.run("The same again: a second run finds nothing to do.", &["run", "--all"], &[0])?;
+    let again = stage.count()?;
+    // The states of agents and queues come every few minutes, so one may have come of age meanwhile.
+    let settled = |count: &Count| -> Vec<(String, u64)> {
+        count
+            .tables
+            .iter()
+            .filter(|(table, _)| !table.starts_with("monitoring."))
+            .map(|(t, n)| (t.clone(), *n))
+            .collect()
+    };
+    expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
+    stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
+    println!(
+        "\nShown: a braked run changed nothing; the plan's rules and no others were applied; a second run changed nothing."
+    );
+    println!("Directory cleanup, audit rollup and personal data reports are not built yet.");
+    println!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
+    Ok(Exit::Done)
+}
+
+fn expect(holds: bool, what: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::new(Exit::Failed, format!("error: the demonstration failed: {what}"))) }
+}
+
+/// The place where it happens.
+struct Stage {
+    directory: PathBuf,
+    policy: PathBuf,
+    program: PathBuf,
+}
+
+impl Stage {
+    fn prepare(directory: &Path) -> Result<Self, Failure> {
+        let failed =
+            |error: std::io::Error| Failure::new(Exit::Failed, format!("error: {}: {error}", directory.display()));
+        if directory.join("operative.db").exists() {
+            let text = format!("error: {} holds a demonstration already; name another folder", directory.display());
+            return Err(Failure::new(Exit::Usage, text));
+        }
+        std::fs::create_dir_all(directory.join("recordings")).map_err(failed)?;
+        let directory = directory.canonicalize().map_err(failed)?;
+        let policy = directory.join("jobs.toml");
+        // The file's defaults point to /var/lib; here they point into the folder.
+        let text = POLICY.replace("/var/lib/retentiond/demo", &directory.display().to_string());
+        std::fs::write(&policy, text).map_err(failed)?;
+        let program = std::env::current_exe().map_err(failed)?;
+        Ok(Self { directory, policy, program })
+    }
+
+    fn run(&self, why: &str, arguments: &[&str], codes: &[i32]) -> Result<(), Failure> {
+        println!("\n── {why}\n$ retentiond {}", arguments.join(" "));
+        let status = Command::new(&self.program)
+            .args(arguments)
+            .env("RETENTIOND_CONFIG", &self.policy)
+            .status()
+            .map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
+        let code = status.code().unwrap_or(-1);
+        if codes != [0] || code != 0 {
+            println!("(exit code {code})");
+        }
+        expect(codes.contains(&code), &format!("`retentiond {}` ended with code {code}", arguments.join(" ")))
+    }
+
+    fn count(&self) -> Result<Count, Failure> {
+        let mut tables = BTreeMap::new();
+        for store in center::STORES {
+            let path = self.directory.join(format!("{store}.db"));
+            let database = Database::open(DatabaseSpec::new(*store, StoreUrl::Sqlite(path)))?;
+            let mut conn = database.conn()?;
+            let catalog = Catalog::read(&mut conn)?;
+            for table in catalog.tables.iter().filter(|table| table.kind == TableKind::Table) {
+                if table.name.as_str().starts_with("retentiond_") {
+                    continue;
+                }
+                let stmt = statements::count(catalog.backend, &TableRef::of(table), None, &Expr::always());
+                let rows = conn.rows(&stmt)?.first().and_then(|row| row.count(0)).unwrap_or_default();
+                tables.insert(format!("{store}.{}", table.name.as_str()), rows.unsigned_abs());
+            }
+        }
+        Ok(Count { tables, files: count_files(&self.directory.join("recordings")) })
+    }
+}
+
+/// Files outside the trash.
+fn count_files(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with(".retentiond"))
+        .map(|entry| if entry.path().is_dir() { count_files(&entry.path()) } else { 1 })
+        .sum()
+}
+
+fn show(before: &Count, after: &Count) {
+    println!("\n── Before and after (anonymised rows stay, so that statistics stay right)");
+    println!("{:<40} {:>12} {:>12}", "", "before", "after");
+    for (table, rows) in &before.tables {
+        let left = after.tables.get(table).copied().unwrap_or_default();
+        if left != *rows {
+            println!("{table:<40} {:>12} {:>12}", grouped(*rows), grouped(left));
+        }
+    }
+    println!("{:<40} {:>12} {:>12}", "recording files", grouped(before.files), grouped(after.files));
+}

@@ -1,0 +1,137 @@
+//! How a command ends when it does not do what it was asked.
+
+use std::process::ExitCode;
+
+use super::Format;
+use crate::files::FileErrorKind;
+use crate::graph::stores::OpenError;
+use crate::removal::RemovalError;
+use crate::store::{ErrorKind, StoreError};
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// A job failed.
+    Failed,
+    /// The command line is wrong.
+    Usage,
+    /// The file or the map is wrong.
+    Configuration,
+    /// Braked, held or refused.
+    Braked,
+    /// A database, file store or mail server could not be reached.
+    Unreachable,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Configuration => 3,
+            Self::Braked => 4,
+            Self::Unreachable => 5,
+        }
+    }
+
+    /// The worse of two, for several jobs: 3, 5, 1, 4, 0.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Configuration => 5,
+            Self::Unreachable => 4,
+            Self::Failed => 3,
+            Self::Braked => 2,
+            Self::Usage => 1,
+            Self::Done => 0,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// What went wrong, with its exit code.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    text: String,
+    json: Option<serde_json::Value>,
+}
+
+impl Failure {
+    /// A failure with its message.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into(), json: None }
+    }
+
+    /// Findings in the file, rendered, and as JSON.
+    pub fn findings(text: String, json: serde_json::Value) -> Self {
+        Self { exit: Exit::Configuration, text, json: Some(json) }
+    }
+
+    /// Its exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Prints it: text to standard error, JSON to standard output.
+    pub fn report(&self, format: Format) {
+        match format {
+            Format::Text => eprintln!("{}", self.text.trim_end()),
+            Format::Json => {
+                let errors = self.json.clone().unwrap_or_else(|| serde_json::json!([{ "message": self.text }]));
+                println!("{}", serde_json::json!({ "errors": errors }));
+                eprintln!("{}", self.text.trim_end());
+            }
+        }
+    }
+}
+
+/// Joins what could not be opened into one failure; the worst decides.
+pub fn not_opened(errors: &[OpenError]) -> Failure {
+    let exit = errors.iter().map(exit_of_open).fold(Exit::Done, Exit::worse);
+    let lines: Vec<String> = errors.iter().map(|error| format!("error: {error}")).collect();
+    Failure::new(exit, lines.join("\n"))
+}
+
+fn exit_of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Configuration { .. } => Exit::Configuration,
+        OpenError::Database { .. } | OpenError::Files { .. } => Exit::Unreachable,
+    }
+}
+
+/// The exit code of a run's error.
+pub fn exit_of(error: &RemovalError) -> Exit {
+    match error {
+        RemovalError::Store(error) if error.kind == ErrorKind::Unreachable => Exit::Unreachable,
+        RemovalError::Files(error) if error.kind == FileErrorKind::Unreachable => Exit::Unreachable,
+        RemovalError::Overtaken => Exit::Braked,
+        RemovalError::Store(_) | RemovalError::Files(_) | RemovalError::Doubt(_) => Exit::Failed,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match error.kind {
+            ErrorKind::Unreachable | ErrorKind::Refused => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, format!("error: {error}"))
+    }
+}
+
+impl From<RemovalError> for Failure {
+    fn from(error: RemovalError) -> Self {
+        Self::new(exit_of(&error), format!("error: {error}"))
+    }
+}

@@ -1,0 +1,65 @@
+//! `retentiond history`: past runs and their outcomes.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::failure::{Exit, Failure};
+use super::site::{load, open_state};
+use super::{Cli, Format, HistoryArgs};
+use crate::names::JobName;
+use crate::plan::grouped;
+use crate::store::state::{self, RunRecord, StepRecord};
+
+/// Shows the last runs, newest first.
+pub fn history(cli: &Cli, args: &HistoryArgs) -> Result<Exit, Failure> {
+    let loaded = load(&cli.config)?;
+    let memory = open_state(&loaded)?;
+    let runs = state::history(&mut *memory.conn()?, args.job.as_ref().map(JobName::as_str), args.limit)?;
+    match cli.format {
+        Format::Json => {
+            let runs: Vec<serde_json::Value> = runs.iter().map(|(run, steps)| json(run, steps)).collect();
+            println!("{}", serde_json::json!({ "runs": runs }));
+        }
+        Format::Text if runs.is_empty() => println!("no runs yet"),
+        Format::Text => println!("{}", table(&runs, loaded.document.timezone)),
+    }
+    Ok(Exit::Done)
+}
+
+fn json(run: &RunRecord, steps: &[StepRecord]) -> serde_json::Value {
+    let utc = |at: chrono::NaiveDateTime| at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let steps: Vec<serde_json::Value> = steps
+        .iter()
+        .map(|step| {
+            serde_json::json!({
+                "data": step.data, "store": step.store, "action": step.action, "rule": step.rule,
+                "rows": step.row_count, "files": step.file_count, "held": step.held_count, "cutoff": step.cutoff.map(utc),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "run": run.id, "job": run.job, "kind": run.kind, "outcome": run.outcome, "started": utc(run.started_at),
+        "ended": run.ended_at.map(utc), "cutoff": run.cutoff.map(utc), "rows": run.row_count, "files": run.file_count,
+        "host": run.host, "note": run.note, "steps": steps,
+    })
+}
+
+fn table(runs: &[(RunRecord, Vec<StepRecord>)], zone: chrono_tz::Tz) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["started", "job", "outcome", "rows", "files", "took", "note"]);
+    for (run, _) in runs {
+        let right = |value: i64| Cell::new(grouped(value.unsigned_abs())).set_alignment(CellAlignment::Right);
+        let took = run.ended_at.map(|end| (end - run.started_at).as_seconds_f64());
+        table.add_row(vec![
+            Cell::new(run.started_at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z")),
+            Cell::new(&run.job),
+            Cell::new(run.outcome.as_deref().unwrap_or("running")),
+            right(run.row_count),
+            right(run.file_count),
+            Cell::new(took.map_or_else(String::new, |seconds| format!("{seconds:.1} s")))
+                .set_alignment(CellAlignment::Right),
+            Cell::new(run.note.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
+}

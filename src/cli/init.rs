@@ -1,0 +1,58 @@
+//! `retentiond init STORE`: the only command that creates anything in a purged store.
+
+use super::failure::{Exit, Failure};
+use super::site::load;
+use super::{Cli, InitArgs};
+use crate::files::{self, RootOptions};
+use crate::store::ledger;
+use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::url::StoreUrl;
+
+/// Prepares a store.
+pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
+    let loaded = load(&cli.config)?;
+    let name = &args.store;
+    let Some(store) = loaded.document.stores.get(name) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("error: there is no store `{name}` in {}", cli.config.display()),
+        ));
+    };
+    let wrong = |message: String| Failure::new(Exit::Configuration, format!("error: store `{name}`: {message}"));
+    let url = store.url.resolve().map_err(|error| wrong(error.to_string()))?;
+    let url = StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))?;
+    if let StoreUrl::Files(directory) = &url {
+        let defaults = RootOptions::default();
+        let marker = store.marker.clone().unwrap_or(defaults.marker);
+        files::create_marker(directory, &marker)
+            .map_err(|error| Failure::new(Exit::Unreachable, format!("error: store `{name}`: {error}")))?;
+        println!("store {name}: the marker `{marker}` is in place");
+        return Ok(Exit::Done);
+    }
+    if args.print_sql {
+        let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
+        print!("{}", ledger::ddl(backend));
+        return Ok(Exit::Done);
+    }
+    let password = match &store.password {
+        Some(secret) => Some(secret.resolve().map_err(|error| wrong(error.to_string()))?),
+        None => None,
+    };
+    let spec = DatabaseSpec {
+        name: name.to_string(),
+        url,
+        password,
+        identity: store.identity.clone(),
+        ca: store.ca.as_ref().map(Into::into),
+        create: false,
+    };
+    let database = Database::open(spec)?;
+    let mut conn = database.conn()?;
+    if ledger::version(&mut conn)?.is_some() {
+        println!("store {name}: retentiond's tables are there already");
+        return Ok(Exit::Done);
+    }
+    ledger::install(&mut conn)?;
+    println!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+    Ok(Exit::Done)
+}

@@ -1,0 +1,243 @@
+//! The command line: one file a command.
+
+mod check;
+mod completions;
+mod demo;
+mod failure;
+mod history;
+mod init;
+mod plan;
+mod progress;
+mod run;
+mod schema;
+mod seed;
+mod site;
+mod switch;
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::names::JobName;
+use crate::plan::BrakeName;
+
+pub use failure::{Exit, Failure};
+
+/// The daemon that people trust with deletion.
+///
+/// retentiond removes personal data that is older than a policy allows from PostgreSQL, MySQL/MariaDB and SQLite
+/// databases and from folders of files. Everything it does is described in one file, previewed by `plan`, stopped by
+/// brakes, and written to a ledger in the transaction that does it.
+#[derive(Debug, Parser)]
+#[command(name = "retentiond", version, max_term_width = 100)]
+pub struct Cli {
+    /// The policy.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "RETENTIOND_CONFIG",
+        default_value = "/etc/retentiond/jobs.toml"
+    )]
+    config: PathBuf,
+    /// How answers are printed; JSON goes to standard output and is stable.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Diagnostic messages on standard error: error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", env = "RETENTIOND_LOG", default_value = "warn")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads the file, connects, and compares the data map with the live databases; changes nothing.
+    Check,
+    /// Shows what would happen now; changes nothing. Exits 4 where a brake would stop the run.
+    Plan(PlanArgs),
+    /// Runs jobs now, to their end.
+    Run(RunArgs),
+    /// Shows past runs and their outcomes.
+    History(HistoryArgs),
+    /// Stops jobs before their next batch, until `resume`.
+    Pause(SwitchArgs),
+    /// Lets paused jobs go on.
+    Resume(SwitchArgs),
+    /// Prepares a store: retentiond's tables in a database, the marker file in a folder.
+    Init(InitArgs),
+    /// Seeds a contact centre on SQLite, purges it, and shows what happened.
+    Demo(DemoArgs),
+    /// Fills the contact centre's databases with generated data, for tests and measurements.
+    #[command(hide = true)]
+    Seed(SeedArgs),
+    /// Prints the JSON Schema of jobs.toml.
+    Schema,
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Man,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// The jobs; all when none is named.
+    jobs: Vec<JobName>,
+    /// Looks ahead (or back): the instant that cutoffs count from, RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
+    /// Shows the statements too.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The jobs.
+    #[arg(required_unless_present = "all")]
+    jobs: Vec<JobName>,
+    /// All jobs of the file.
+    #[arg(long, conflicts_with = "jobs")]
+    all: bool,
+    /// Lets this one run pass a brake; may be said several times.
+    #[arg(long, value_name = "NAME", value_enum)]
+    release_brake: Vec<BrakeName>,
+    /// As fast as the databases can: for a maintenance window.
+    #[arg(long)]
+    unpaced: bool,
+    /// Runs although the job's window is closed.
+    #[arg(long)]
+    outside_window: bool,
+    /// The instant that cutoffs count from. Only for tests and the demo.
+    #[arg(long, value_name = "INSTANT", hide = true)]
+    now: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+struct HistoryArgs {
+    /// Only this job.
+    job: Option<JobName>,
+    /// How many runs.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    limit: i64,
+}
+
+#[derive(Debug, Args)]
+struct SwitchArgs {
+    /// Only this job; all when none is named.
+    job: Option<JobName>,
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// The store.
+    store: crate::names::StoreName,
+    /// Prints the SQL instead, for somebody else to run.
+    #[arg(long)]
+    print_sql: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Where the demonstration lives; a temporary folder when not said.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How many contacts are generated.
+    #[arg(long, default_value_t = 20_000)]
+    contacts: u64,
+    /// The seed: the same seed gives the same data.
+    #[arg(long, default_value_t = 1711)]
+    seed: u64,
+}
+
+#[derive(Debug, Args)]
+struct SeedArgs {
+    /// How many contacts are generated.
+    #[arg(long, default_value_t = 20_000)]
+    contacts: u64,
+    /// A few hundred contacts.
+    #[arg(long, conflicts_with = "contacts")]
+    small: bool,
+    /// The seed.
+    #[arg(long, default_value_t = 1711)]
+    seed: u64,
+    /// No recording files.
+    #[arg(long)]
+    no_files: bool,
+    /// The instant that ages count back from.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
+}
+
+/// Parses the command line, does what it says, and gives the exit code.
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each belongs.
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    start_logging(&cli.log);
+    match dispatch(&cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.report(cli.format);
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Check => check::check(cli),
+        Command::Plan(args) => plan::plan(cli, args),
+        Command::Run(args) => run::run(cli, args),
+        Command::History(args) => history::history(cli, args),
+        Command::Pause(args) => switch::pause(cli, args),
+        Command::Resume(args) => switch::resume(cli, args),
+        Command::Init(args) => init::init(cli, args),
+        Command::Demo(args) => demo::demo(cli, args),
+        Command::Seed(args) => seed::seed(cli, args),
+        Command::Schema => schema::schema(),
+        Command::Completions { shell } => completions::completions(*shell),
+        Command::Man => completions::man(),
+    }
+}
+
+/// The command line as clap sees it, for completions and the manual page.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn start_logging(level: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
+    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // A second start in one process (tests) keeps the first.
+    drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,157 @@
+//! From the file to open stores, a checked graph and typed jobs: what most commands begin with.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use super::failure::{Exit, Failure, not_opened};
+use crate::config::diagnostic::Diagnostics;
+use crate::config::{self, Loaded};
+use crate::graph::Graph;
+use crate::graph::stores::Stores;
+use crate::jobs::{self, Job};
+use crate::names::{JobName, StoreName};
+use crate::store::catalog::Catalog;
+use crate::store::ledger;
+use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::state;
+use crate::store::url::StoreUrl;
+
+/// Everything of one installation.
+pub struct Site {
+    /// The file.
+    pub loaded: Loaded,
+    /// The stores, open.
+    pub stores: Stores,
+    /// The map, checked.
+    pub graph: Graph,
+    /// The jobs.
+    pub jobs: BTreeMap<JobName, Box<dyn Job>>,
+    /// Which stores have retentiond's tables.
+    pub ledgers: BTreeMap<StoreName, bool>,
+    /// What was found that is no error.
+    pub warnings: Diagnostics,
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// With all its mistakes.
+pub fn load(path: &Path) -> Result<Loaded, Failure> {
+    config::load(path).map_err(|failed| {
+        let text = failed.diagnostics.render(&failed.source, std::io::stderr().is_terminal());
+        Failure::findings(text, failed.diagnostics.to_json(&failed.source))
+    })
+}
+
+impl Site {
+    /// Opens everything and checks the map against the live databases.
+    ///
+    /// # Errors
+    /// When the file or the map is wrong, or a store cannot be reached.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let mut loaded = load(path)?;
+        let (stores, errors) = Stores::open(&loaded.document);
+        if !errors.is_empty() {
+            return Err(not_opened(&errors));
+        }
+        let (catalogs, errors) = stores.catalogs();
+        if !errors.is_empty() {
+            return Err(not_opened(&errors));
+        }
+        let mut diagnostics = std::mem::take(&mut loaded.warnings);
+        let graph = Graph::build(&loaded.document, &catalogs, &mut diagnostics);
+        let jobs = jobs::read_all(&loaded.document, &graph, &mut diagnostics);
+        let ledgers = find_ledgers(&loaded, &stores, &catalogs, &mut diagnostics)?;
+        if diagnostics.has_errors() {
+            let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
+            return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
+        }
+        Ok(Self { loaded, stores, graph, jobs, ledgers, warnings: diagnostics })
+    }
+
+    /// The jobs that were named, or all.
+    ///
+    /// # Errors
+    /// When a job is not there.
+    pub fn select(&self, names: &[JobName]) -> Result<Vec<&dyn Job>, Failure> {
+        if names.is_empty() {
+            let enabled = |name: &JobName| self.loaded.document.jobs.get(name).is_none_or(|raw| raw.enabled);
+            return Ok(self.jobs.iter().filter(|(name, _)| enabled(name)).map(|(_, job)| &**job).collect());
+        }
+        names
+            .iter()
+            .map(|name| {
+                self.jobs.get(name).map(|job| &**job).ok_or_else(|| {
+                    let near = config::diagnostic::did_you_mean(name.as_str(), self.jobs.keys().map(JobName::as_str));
+                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    Failure::new(Exit::Usage, format!("error: there is no job `{name}`{hint}"))
+                })
+            })
+            .collect()
+    }
+
+    /// Opens retentiond's own memory, made when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_state(&self) -> Result<Database, Failure> {
+        open_state(&self.loaded)
+    }
+}
+
+/// Opens retentiond's own memory.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_state(loaded: &Loaded) -> Result<Database, Failure> {
+    let section = &loaded.document.state;
+    let wrong = |message: String| Failure::new(Exit::Configuration, format!("error: [state]: {message}"));
+    let url = section.url.resolve().map_err(|error| wrong(error.to_string()))?;
+    let url = StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))?;
+    let password = match &section.password {
+        Some(secret) => Some(secret.resolve().map_err(|error| wrong(error.to_string()))?),
+        None => None,
+    };
+    let spec = DatabaseSpec { name: "state".to_owned(), url, password, identity: None, ca: None, create: true };
+    let unreachable = |error: crate::store::StoreError| {
+        Failure::new(Exit::Unreachable, format!("error: retentiond's own state cannot be opened: {error}"))
+    };
+    let database = Database::open(spec).map_err(unreachable)?;
+    let mut conn = database.conn().map_err(unreachable)?;
+    state::migrate(&mut conn).map_err(unreachable)?;
+    drop(conn);
+    Ok(database)
+}
+
+/// Which databases have the ledger; one that should and has not is an error that says how to make it.
+fn find_ledgers(
+    loaded: &Loaded,
+    stores: &Stores,
+    catalogs: &BTreeMap<StoreName, Catalog>,
+    diagnostics: &mut Diagnostics,
+) -> Result<BTreeMap<StoreName, bool>, Failure> {
+    let mut ledgers = BTreeMap::new();
+    let used = |name: &StoreName| loaded.document.data.values().any(|entry| entry.store.as_ref() == Some(name));
+    for (name, database) in stores.databases().filter(|(name, _)| used(name) && catalogs.contains_key(*name)) {
+        let wanted = loaded.document.stores.get(name).is_none_or(|store| store.ledger);
+        let path = vec!["stores".to_owned(), name.to_string()];
+        if !wanted {
+            let help = "counts are approximate, restores are not noticed, and only one daemon may run".to_owned();
+            diagnostics.warning(path, format!("store `{name}` has no ledger")).with_help(Some(help));
+            ledgers.insert(name.clone(), false);
+            continue;
+        }
+        let version = ledger::version(&mut *database.conn()?)?;
+        if version.is_none() {
+            let help = format!(
+                "run `retentiond init {name}`, or `retentiond init {name} --print-sql` for somebody who may; or say ledger = false"
+            );
+            diagnostics
+                .error(path, format!("store `{name}` does not have retentiond's tables yet"))
+                .with_help(Some(help));
+        }
+        ledgers.insert(name.clone(), version.is_some());
+    }
+    Ok(ledgers)
+}

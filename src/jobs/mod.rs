@@ -1,0 +1,76 @@
+//! The kinds of job. A kind is one file, one line in [`KINDS`] and one test file.
+
+pub mod retention_purge;
+pub mod session;
+
+use std::collections::BTreeMap;
+
+use crate::config::diagnostic::Diagnostics;
+use crate::config::document::Document;
+use crate::config::section::RawJob;
+use crate::graph::Graph;
+use crate::names::JobName;
+use crate::plan::Plan;
+use crate::removal::RemovalError;
+
+pub use session::{Look, Outcome, Report, Session};
+
+/// One job of the file, ready to be planned and run.
+pub trait Job: Send {
+    /// The job's name.
+    fn name(&self) -> &JobName;
+    /// The kind, as the file writes it.
+    fn kind(&self) -> &'static str;
+    /// Hash over what the job would do: a change of policy changes it.
+    fn policy_hash(&self) -> String;
+    /// What a run would do now; changes nothing.
+    ///
+    /// # Errors
+    /// When a store cannot be read, or its values cannot be trusted.
+    fn plan(&self, look: &Look<'_>) -> Result<Plan, RemovalError>;
+    /// Does what [`Job::plan`] says.
+    ///
+    /// # Errors
+    /// What stopped the run; `report` has what was done before.
+    fn run(&self, session: &mut Session<'_>, report: &mut Report) -> Result<Outcome, RemovalError>;
+    /// The stores that the job works on.
+    fn stores(&self, graph: &Graph) -> Vec<crate::names::StoreName>;
+}
+
+/// Reads a job of one kind; what is wrong with it goes to the diagnostics.
+pub type ReadJob = fn(&RawJob, &Document, &Graph, &mut Diagnostics) -> Option<Box<dyn Job>>;
+
+/// One kind.
+pub struct Kind {
+    /// What `kind = "…"` says.
+    pub name: &'static str,
+    /// Reads a job of this kind.
+    pub read: ReadJob,
+    /// The JSON Schema of its keys.
+    pub schema: fn() -> schemars::Schema,
+}
+
+/// All kinds.
+pub const KINDS: &[Kind] = &[retention_purge::KIND];
+
+/// Reads all jobs of a document.
+pub fn read_all(document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> BTreeMap<JobName, Box<dyn Job>> {
+    let mut jobs = BTreeMap::new();
+    for (name, raw) in &document.jobs {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == raw.kind) else {
+            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            let help = crate::config::diagnostic::did_you_mean(&raw.kind, known.iter().copied()).map_or_else(
+                || format!("this version knows {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let path = vec!["jobs".to_owned(), name.to_string(), "kind".to_owned()];
+            diagnostics.error(path, format!("there is no job kind `{}`", raw.kind)).with_help(Some(help));
+            continue;
+        };
+        if let Some(job) = (kind.read)(raw, document, graph, diagnostics) {
+            jobs.insert(name.clone(), job);
+        }
+    }
+    retention_purge::refuse_twins(document, diagnostics);
+    jobs
+}

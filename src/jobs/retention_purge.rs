@@ -1,0 +1,398 @@
+//! Deletes or anonymises what is older than it may be kept, rows and files together.
+//!
+//! **Invariant.** A row is touched only if it satisfies exactly one rule of the job (an override, the default, or a
+//! requirement that it fails) at the moment of the statement, or goes along with such a row as the map says. The cutoff
+//! is fixed when the run starts, never lies in the future, and never nearer than the age floor. The plan that the brakes
+//! looked at and the run use the same [`Task`]s, so they cannot differ. Tests: `conformance`, `killed`, `examples`.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::session::{Look, Outcome, Report, Session};
+use super::{Job, Kind};
+use crate::config::condition::Condition;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::document::{Brakes, Document, Pace as PaceKeys};
+use crate::config::period::{Keep, Period};
+use crate::config::section::RawJob;
+use crate::config::window::Window;
+use crate::graph::{Due, Graph, Node, Resolved, Why};
+use crate::names::{DataName, JobName, StoreName};
+use crate::plan::{Action, BrakeName, Limits, Plan, Step, Strategy};
+use crate::redact::Sealed;
+use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
+
+mod counting;
+
+/// The kind.
+pub const KIND: Kind = Kind { name: "retention_purge", read, schema: || schemars::schema_for!(Spec) };
+
+/// The keys of a retention purge.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The entries it works on; their children go along as the map says.
+    pub data: Vec<DataName>,
+    /// How long rows are kept, counted from their time column: `"13 months"`, `"forever"`.
+    pub keep: Keep,
+    /// Only rows that satisfy this.
+    #[serde(default, rename = "where")]
+    pub only: Condition,
+    /// Other times for some rows: the first that matches wins, `keep` applies to the rest.
+    #[serde(default, rename = "override")]
+    pub overrides: Vec<Override>,
+    /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
+    pub window: Option<Window>,
+    /// A run ends after this time, and the next goes on.
+    pub max_runtime: Option<Period>,
+    /// Limits of this job; what is not said here is the file's.
+    pub brakes: Option<Brakes>,
+    /// The pace of this job; what is not said here is the file's.
+    pub pace: Option<PaceKeys>,
+}
+
+/// One override.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// The rows it is for.
+    #[serde(rename = "where")]
+    pub matching: Condition,
+    /// How long these are kept.
+    pub keep: Keep,
+}
+
+/// A job of this kind.
+pub struct RetentionPurge {
+    name: JobName,
+    spec: Spec,
+    rules: Vec<Rules>,
+}
+
+/// The conditions of the job on one entry, resolved.
+struct Rules {
+    data: DataName,
+    only: Resolved,
+    overrides: Vec<Resolved>,
+}
+
+fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> Option<Box<dyn Job>> {
+    let spec: Spec = raw.read(diagnostics)?;
+    let path = |keys: &[&str]| -> Vec<String> {
+        ["jobs", raw.name.as_str()].iter().chain(keys).map(|key| (*key).to_owned()).collect()
+    };
+    if spec.data.is_empty() {
+        diagnostics.error(path(&["data"]), "a purge needs at least one data entry").with_help(None);
+    }
+    for (key, message) in spec.brakes.iter().flat_map(Brakes::mistakes) {
+        diagnostics.error(path(&["brakes", key]), message);
+    }
+    let mut rules = Vec::new();
+    for (position, data) in spec.data.iter().enumerate() {
+        let place = path(&["data", &position.to_string()]);
+        let Some(node) = graph.node(data) else {
+            if !document.data.contains_key(data.as_str()) {
+                let near =
+                    crate::config::diagnostic::did_you_mean(data.as_str(), document.data.keys().map(DataName::as_str));
+                let help = near.map(|near| format!("did you mean `{near}`?"));
+                diagnostics.error(place, format!("there is no data entry `{data}`")).with_help(help);
+            } else if document.data.get(data.as_str()).is_some_and(|entry| entry.ignore.is_some()) {
+                diagnostics.error(place, format!("`{data}` is ignored, so it cannot be purged")).with_help(None);
+            }
+            continue;
+        };
+        check_ages(node, &spec, place, diagnostics);
+        let mut condition = |keys: &[&str], written: &Condition| {
+            crate::graph::resolve_condition(graph, node, written, |message, help| {
+                diagnostics.error(path(keys), message).with_help(help);
+            })
+        };
+        let only = condition(&["where"], &spec.only);
+        let overrides = spec
+            .overrides
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| condition(&["override", &index.to_string(), "where"], &rule.matching))
+            .collect();
+        rules.push(Rules { data: data.clone(), only, overrides });
+    }
+    Some(Box::new(RetentionPurge { name: raw.name.clone(), spec, rules }))
+}
+
+fn check_ages(node: &Node, spec: &Spec, place: Vec<String>, diagnostics: &mut Diagnostics) {
+    let forever = spec.keep == Keep::Forever && spec.overrides.iter().all(|rule| rule.keep == Keep::Forever);
+    if !forever && node.age.is_none() && node.ages_with.is_none() {
+        let message = format!("`{}` has no `time`, so nothing says how old its rows are", node.name);
+        let help = format!(
+            "say time = \"…\" in [data.{0}], or keep = \"forever\" if only `requires` shall remove rows",
+            node.name
+        );
+        diagnostics.error(place, message).with_help(Some(help));
+    }
+}
+
+/// Two jobs with the same entry and the same `where` would both claim to be the rule for the same rows.
+pub(super) fn refuse_twins(document: &Document, diagnostics: &mut Diagnostics) {
+    let mut seen: BTreeMap<(DataName, String), JobName> = BTreeMap::new();
+    for (name, raw) in document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name) {
+        let Some(spec) = raw.read::<Spec>(&mut Diagnostics::default()) else { continue };
+        for data in &spec.data {
+            let key = (data.clone(), format!("{:?}", spec.only));
+            if let Some(other) = seen.insert(key, name.clone()) {
+                let message = format!("jobs `{other}` and `{name}` both purge `{data}` with the same `where`");
+                let path = vec!["jobs".to_owned(), name.to_string(), "data".to_owned()];
+                diagnostics.error(path, message).with_help(Some("make it one job, with an override".to_owned()));
+            }
+        }
+    }
+}
+
+impl Job for RetentionPurge {
+    fn name(&self) -> &JobName {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND.name
+    }
+
+    fn policy_hash(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{}|{:?}", self.name, self.spec));
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn stores(&self, graph: &Graph) -> Vec<StoreName> {
+        let mut stores: Vec<StoreName> =
+            self.spec.data.iter().filter_map(|data| graph.node(data)).map(|node| node.store.clone()).collect();
+        stores.sort();
+        stores.dedup();
+        stores
+    }
+
+    fn plan(&self, look: &Look<'_>) -> Result<Plan, RemovalError> {
+        Ok(self.prepare(look)?.0)
+    }
+
+    fn run(&self, session: &mut Session<'_>, report: &mut Report) -> Result<Outcome, RemovalError> {
+        let (plan, tasks) = self.prepare(&session.look)?;
+        let held: Vec<_> = plan.brakes.iter().filter(|brake| !is_released(brake.brake, &session.released)).collect();
+        let braked = !held.is_empty();
+        report.plan = Some(plan.clone());
+        report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, files: 0, ..step }).collect();
+        // Rows of a killed run that stay want their files back, whether or not this run goes on.
+        self.settle_files(session, &tasks)?;
+        if braked {
+            return Ok(Outcome::Braked);
+        }
+        session.progress.begin(&plan);
+        let started = Instant::now();
+        let ended = self.remove_all(session, report, &tasks);
+        report.removing = started.elapsed();
+        self.sweep_files(session, report, &tasks)?;
+        match ended? {
+            Some(Halt::Stopped) => Ok(Outcome::Stopped),
+            Some(Halt::Truncated) => Ok(Outcome::Truncated),
+            None if report.refused > 0 => Err(RemovalError::Doubt(format!(
+                "{} rows stay: the path of their file, or of a file below them, is refused (a URL, an absolute path or one that leaves the store)",
+                report.refused
+            ))),
+            None => Ok(Outcome::Complete),
+        }
+    }
+}
+
+/// The age floor is never released by hand.
+fn is_released(brake: BrakeName, released: &[BrakeName]) -> bool {
+    brake != BrakeName::AgeFloor && released.contains(&brake)
+}
+
+impl RetentionPurge {
+    /// The plan and the tasks it is made of.
+    fn prepare(&self, look: &Look<'_>) -> Result<(Plan, Vec<Task>), RemovalError> {
+        let zone = look.document.timezone;
+        let default_cutoff = cutoff(&self.spec.keep, look.now, zone)?;
+        let mut tasks = Vec::new();
+        let mut steps = Vec::new();
+        // Children before parents, whatever the order in the file.
+        for node in look.graph.children_first() {
+            let Some(rules) = self.rules.iter().find(|rules| rules.data == node.name) else { continue };
+            for (rule, due) in self.dues(rules, node, look.now, zone)? {
+                let (task, mut counted) = counting::count(look, node, rule, due)?;
+                steps.append(&mut counted);
+                tasks.push(task);
+            }
+        }
+        let plan = Plan::new(self.name.clone(), KIND.name, default_cutoff, &self.policy_hash(), steps);
+        let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
+        let brakes = limits.look_at(&plan, look.usual, look.now);
+        Ok((plan.with_brakes(brakes), tasks))
+    }
+
+    /// The rules of the job on one entry: requirement, overrides in their order, default.
+    fn dues(
+        &self,
+        rules: &Rules,
+        node: &Node,
+        now: DateTime<Utc>,
+        zone: chrono_tz::Tz,
+    ) -> Result<Vec<(String, Due)>, RemovalError> {
+        let mut dues = Vec::new();
+        let due = |why, matching, unless: &[Resolved]| Due {
+            why,
+            only: rules.only.clone(),
+            matching,
+            unless: unless.to_vec(),
+        };
+        if node.requires.is_some() {
+            dues.push(("requires".to_owned(), due(Why::Requirement, None, &[])));
+        }
+        for (index, rule) in self.spec.overrides.iter().enumerate() {
+            let (Some(matching), earlier) =
+                (rules.overrides.get(index), rules.overrides.get(..index).unwrap_or_default())
+            else {
+                continue;
+            };
+            if let Some(cutoff) = cutoff(&rule.keep, now, zone)? {
+                dues.push((format!("override {}", index + 1), due(Why::Age(cutoff), Some(matching.clone()), earlier)));
+            }
+        }
+        if let Some(cutoff) = cutoff(&self.spec.keep, now, zone)? {
+            dues.push(("default".to_owned(), due(Why::Age(cutoff), None, &rules.overrides)));
+        }
+        Ok(dues)
+    }
+
+    fn remove_all(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        tasks: &[Task],
+    ) -> Result<Option<Halt>, RemovalError> {
+        let look = &session.look;
+        let pace =
+            if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
+        let mut permit = budget::Budget {
+            inner: session.permit,
+            window: self.spec.window.filter(|_| !session.outside_window),
+            zone: look.document.timezone,
+            clock: session.clock,
+            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.approximate()),
+        };
+        let mut context = Context {
+            graph: look.graph,
+            stores: look.stores,
+            clock: session.clock,
+            stop: session.stop.clone(),
+            run: session.run.clone(),
+            job: self.name.to_string(),
+            token: session.token,
+            ledgers: session.ledgers.clone(),
+            pace,
+            hash_keys: hash_keys(look.graph, tasks)?,
+            permit: &mut permit,
+            progress: &mut *session.progress,
+            transactions: Vec::new(),
+            batches: 0,
+        };
+        let mut ended = Ok(None);
+        for task in tasks {
+            let mut done = Done::default();
+            ended = removal::remove(&mut context, task, &mut done);
+            counting::enter(report, task, &done);
+            if !matches!(ended, Ok(None)) {
+                break;
+            }
+        }
+        report.transactions = std::mem::take(&mut context.transactions);
+        ended
+    }
+
+    /// Brings back or commits what a killed run left in the trash.
+    fn settle_files(&self, session: &mut Session<'_>, tasks: &[Task]) -> Result<(), RemovalError> {
+        for (store, databases) in file_stores(session.look.graph, tasks) {
+            let Some(root) = session.look.stores.root(&store) else { continue };
+            let recovery = removal::recover_files(
+                root,
+                session.look.stores,
+                &databases,
+                &session.ledgers,
+                &session.stop,
+                session.clock.now(),
+            )?;
+            if recovery.committed + recovery.restored + recovery.conflicts > 0 {
+                session.progress.note(&format!(
+                    "file store `{store}`: a killed run left {} files to commit and {} to put back; {} could not be put back",
+                    recovery.committed, recovery.restored, recovery.conflicts
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Unlinks what has been in the trash for longer than the grace.
+    fn sweep_files(&self, session: &mut Session<'_>, report: &mut Report, tasks: &[Task]) -> Result<(), RemovalError> {
+        for store in file_stores(session.look.graph, tasks).into_keys() {
+            let Some(root) = session.look.stores.root(&store) else { continue };
+            let grace = session.look.document.stores.get(&store).and_then(|store| store.grace.as_ref());
+            let grace = grace.map_or(chrono::TimeDelta::days(1), Period::approximate);
+            report.swept_files += removal::sweep_files(root, &session.stop, session.clock.now(), grace)?;
+        }
+        Ok(())
+    }
+}
+
+/// The file stores that tasks touch, each with the databases whose rows name its files.
+fn file_stores(graph: &Graph, tasks: &[Task]) -> BTreeMap<StoreName, Vec<StoreName>> {
+    let mut stores: BTreeMap<StoreName, Vec<StoreName>> = BTreeMap::new();
+    let entries = tasks
+        .iter()
+        .flat_map(|task| std::iter::once(&task.root).chain(task.branches.iter().map(|branch| &branch.data)));
+    for node in entries.filter_map(|name| graph.node(name)) {
+        if let Some(file) = &node.file {
+            // A batch of any database that uses the folder may have left something there.
+            let databases = stores.entry(file.store.clone()).or_default();
+            databases.extend(
+                graph
+                    .children_first()
+                    .filter(|other| other.file.as_ref().is_some_and(|other| other.store == file.store))
+                    .map(|other| other.store.clone()),
+            );
+            databases.sort();
+            databases.dedup();
+        }
+    }
+    stores
+}
+
+fn hash_keys(graph: &Graph, tasks: &[Task]) -> Result<BTreeMap<(DataName, String), Sealed>, RemovalError> {
+    let mut keys = BTreeMap::new();
+    let entries = tasks
+        .iter()
+        .flat_map(|task| std::iter::once(&task.root).chain(task.branches.iter().map(|branch| &branch.data)));
+    for node in entries.filter_map(|name| graph.node(name)) {
+        for (column, secret) in &node.hash_keys {
+            let key = secret.resolve().map_err(|error| RemovalError::Doubt(error.to_string()))?;
+            keys.insert((node.name.clone(), column.clone()), key);
+        }
+    }
+    Ok(keys)
+}
+
+/// The instant before which rows are expired; `None` for ever.
+fn cutoff(keep: &Keep, now: DateTime<Utc>, zone: chrono_tz::Tz) -> Result<Option<DateTime<Utc>>, RemovalError> {
+    match keep {
+        Keep::Forever => Ok(None),
+        Keep::For(period) => match period.before(now, zone) {
+            Some(cutoff) if cutoff < now => Ok(Some(cutoff)),
+            _ => Err(RemovalError::Doubt(format!("keep = \"{period}\" gives no instant in the past"))),
+        },
+    }
+}
+
+mod budget;

@@ -1,0 +1,28 @@
+//! The window and the time budget of a run.
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::config::window::Window;
+use crate::removal::{Halt, Permit, RemovalError};
+
+/// Asks the run's own permit, then the window, then the budget.
+pub(super) struct Budget<'a> {
+    pub inner: &'a mut dyn Permit,
+    pub window: Option<Window>,
+    pub zone: chrono_tz::Tz,
+    pub clock: Clock,
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Permit for Budget<'_> {
+    fn next(&mut self) -> Result<Option<Halt>, RemovalError> {
+        if let Some(halt) = self.inner.next()? {
+            return Ok(Some(halt));
+        }
+        let now = self.clock.now();
+        let closed = self.window.is_some_and(|window| !window.contains(now.with_timezone(&self.zone).time()));
+        let spent = self.until.is_some_and(|until| now >= until);
+        Ok((closed || spent).then_some(Halt::Truncated))
+    }
+}

@@ -1,0 +1,170 @@
+//! Counting what a rule would take: the steps of the plan.
+
+use super::{Action, Due, Graph, Look, Node, Report, Step, Strategy, Task, branches};
+use crate::graph::FileOf;
+use crate::plan::Kept;
+use crate::removal::{Branch, Done, RemovalError, choose_strategy, probe};
+use crate::store::target::statements;
+use crate::store::target::{Expr, Scope};
+use crate::store::{Access, Conn, ErrorKind, StoreError};
+
+/// The task of one rule, and its steps with counts, children before the entry itself.
+pub(super) fn count(look: &Look<'_>, node: &Node, rule: String, due: Due) -> Result<(Task, Vec<Step>), RemovalError> {
+    let database = look
+        .stores
+        .database(&node.store)
+        .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{}` is not open", node.store)))?;
+    let mut conn = database.conn()?;
+    conn.allow_long_reads()?;
+    // The database itself refuses writes while the plan is made.
+    conn.transaction(Access::ReadOnly, |conn| {
+        probe::look_at_time(conn, node, look.now)?;
+        count_in(conn, look.graph, node, rule, due)
+    })
+}
+
+fn count_in(
+    conn: &mut Conn,
+    graph: &Graph,
+    node: &Node,
+    rule: String,
+    due: Due,
+) -> Result<(Task, Vec<Step>), RemovalError> {
+    let by_age = due.cutoff().is_some();
+    let mut task =
+        Task { root: node.name.clone(), due, rule, branches: branches(graph, node), strategy: Strategy::KeyLists };
+    let mut steps = Vec::new();
+    for branch in &task.branches {
+        steps.extend(branch_step(conn, graph, &task, branch, node)?);
+    }
+    let rows = task.rows(graph, node);
+    let age = node.age.as_ref().filter(|_| by_age);
+    let counted = one(conn, &statements::count(node.backend, &node.at, age.map(|age| &age.column), &rows))?;
+    let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
+    let share = if table_rows == 0 { 0.0 } else { counted.rows as f64 / table_rows as f64 };
+    task.strategy = choose_strategy(graph, node, !task.branches.is_empty(), by_age, share);
+    let kept = kept_back(conn, graph, node, &task)?;
+    let read = |text: Option<&String>| age.zip(text).and_then(|(age, text)| age.read(text));
+    steps.push(Step {
+        data: node.name.clone(),
+        store: node.store.clone(),
+        action: node.fate.into(),
+        rule: task.rule.clone(),
+        cutoff: task.due.cutoff(),
+        with: None,
+        rows: counted.rows,
+        files: files_of(conn, graph, node, &rows)?,
+        held: 0,
+        oldest: read(counted.least.as_ref()),
+        newest: read(counted.greatest.as_ref()),
+        kept,
+        strategy: task.strategy,
+        table_rows,
+        sql: removing_statement(node, &rows),
+    });
+    Ok((task, steps))
+}
+
+/// The rows that go along through one branch.
+fn branch_step(
+    conn: &mut Conn,
+    graph: &Graph,
+    task: &Task,
+    branch: &Branch,
+    root: &Node,
+) -> Result<Option<Step>, RemovalError> {
+    let Some(node) = graph.node(&branch.data) else { return Ok(None) };
+    let ancestor = |scope: &Scope, alias: u8| task.due_closed(graph, root, scope, alias);
+    let rows = branch.rows(graph, node, &ancestor);
+    let counted =
+        one(conn, &statements::count(node.backend, &node.at, node.age.as_ref().map(|age| &age.column), &rows))?;
+    let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
+    let read = |text: Option<&String>| node.age.as_ref().zip(text).and_then(|(age, text)| age.read(text));
+    let removes = branch.action == Action::Delete || node.fate == crate::graph::Fate::Anonymise;
+    let files = if removes && branch.action != Action::Unlink { files_of(conn, graph, node, &rows)? } else { 0 };
+    Ok(Some(Step {
+        data: node.name.clone(),
+        store: node.store.clone(),
+        action: branch.action,
+        rule: task.rule.clone(),
+        cutoff: task.due.cutoff(),
+        with: Some(task.root.clone()),
+        rows: counted.rows,
+        files,
+        held: 0,
+        oldest: read(counted.least.as_ref()),
+        newest: read(counted.greatest.as_ref()),
+        kept: Kept::default(),
+        strategy: Strategy::WithParent,
+        table_rows,
+        sql: removing_statement(node, &rows),
+    }))
+}
+
+fn removing_statement(node: &Node, rows: &Expr) -> String {
+    let stmt = match node.fate {
+        crate::graph::Fate::Delete => statements::delete(node.backend, &node.at, statements::Access::Any, rows),
+        crate::graph::Fate::Anonymise => {
+            statements::overwrite(node.backend, &node.at, statements::Access::Any, (&node.overwrites, None), rows)
+        }
+    };
+    stmt.to_text(node.backend)
+}
+
+/// Rows with a file, at most: two rows may name one, and a file may be missing.
+fn files_of(conn: &mut Conn, graph: &Graph, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
+    let Some(FileOf { columns, .. }) = &node.file else { return Ok(0) };
+    let _ = graph;
+    let scope = node.own();
+    let named = columns
+        .iter()
+        .filter(|(via, _)| via.is_empty())
+        .map(|(_, column)| {
+            Expr::Null(crate::store::target::Operand { scope: scope.clone(), column: column.clone() }, false)
+        })
+        .fold(rows.clone(), Expr::and);
+    Ok(one(conn, &statements::count(node.backend, &node.at, None, &named))?.rows)
+}
+
+/// What stays although it may be old: no time, or a time that means none.
+fn kept_back(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<Kept, RemovalError> {
+    let (Some(age), Some(_)) = (&node.age, task.due.cutoff()) else { return Ok(Kept::default()) };
+    let scope = node.own();
+    let mine = task.due.scope_expr(graph, &scope, 0);
+    let mut counted = |condition: Expr| -> Result<u64, RemovalError> {
+        Ok(one(conn, &statements::count(node.backend, &node.at, None, &condition.and(mine.clone())))?.rows)
+    };
+    Ok(Kept { without_time: counted(age.without_time(&scope))?, sentinel: counted(age.unset(&scope))? })
+}
+
+struct Counted {
+    rows: u64,
+    least: Option<String>,
+    greatest: Option<String>,
+}
+
+fn one(conn: &mut Conn, stmt: &crate::store::Stmt) -> Result<Counted, StoreError> {
+    let rows = conn.rows(stmt)?;
+    let row = rows.first();
+    Ok(Counted {
+        rows: row.and_then(|row| row.count(0)).unwrap_or_default().unsigned_abs(),
+        least: row.and_then(|row| row.plain(1)).map(str::to_owned),
+        greatest: row.and_then(|row| row.plain(2)).map(str::to_owned),
+    })
+}
+
+/// Enters what a task did into the report's steps.
+pub(super) fn enter(report: &mut Report, task: &Task, done: &Done) {
+    for ((data, action), (rows, files)) in &done.counts {
+        let step = report.steps.iter_mut().find(|step| {
+            let mine = if step.with.is_some() { step.with.as_ref() == Some(&task.root) } else { *data == task.root };
+            mine && step.data == *data && step.action == *action && step.rule == task.rule
+        });
+        if let Some(step) = step {
+            step.rows += rows;
+            step.files += files;
+        }
+    }
+    report.missing_files += done.missing;
+    report.refused += done.refused;
+}
