@@ -1,0 +1,54 @@
+# The house's commands. `make` alone lists them.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+CARGO ?= cargo
+ifdef CI
+export CARGO_TERM_COLOR ?= never
+endif
+# Every command takes exactly the dependencies that Cargo.lock names (--locked).
+SERVERS := tests/support/servers.sh
+# nextest where it is installed: a process a test, and a test that hangs is ended.
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help deps deps-build deps-test build man demo test lint torture bench
+
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+deps: deps-test ## Installs the Debian packages that building and testing need, if any is missing
+
+deps-build:
+	@.ci/deps build
+
+deps-test:
+	@.ci/deps test
+
+build: deps-build ## Builds target/release/retentiond
+	$(CARGO) build --release --locked
+
+man: build ## Writes the manual page to target/retentiond.1
+	./target/release/retentiond man > target/retentiond.1
+
+demo: build ## Shows all of it on a made-up contact centre, in a temporary folder
+	./target/release/retentiond demo
+
+lint: deps-test ## Checks form and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+test: lint ## Checks form, lints, and runs all tests on private servers
+	$(CARGO) test --locked --doc --quiet
+ifeq ($(NEXTEST),yes)
+	$(SERVERS) run $(CARGO) nextest run --locked --no-fail-fast
+else
+	$(SERVERS) run $(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=2
+endif
+
+torture: deps-test ## Long fault runs: 200 kills of a purge on each database
+	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed -- --nocapture
+
+bench: deps-test ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
+	RETENTIOND_SERVERS=bench $(SERVERS) run $(CARGO) bench --locked --bench purge -- $(ARGS)

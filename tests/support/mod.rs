@@ -1,0 +1,19 @@
+//! What the tests share: servers, databases, a project to run the binary in, and a look at tables from outside.
+//!
+//! Everything here goes through the databases' own clients (`psql`, `mariadb`, `sqlite3`), so that what a test sees does
+//! not depend on the code under test. Nothing is ever skipped: where a server or a client is missing, the test fails
+//! and says what to install.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test file is a crate of its own and uses only a part of this module"
+)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails must fail its test")]
+
+pub mod project;
+pub mod server;
+pub mod tables;
+
+pub use project::{Output, Project};
+pub use server::{Server, mariadb, postgres, run_sql, sqlite};
+pub use tables::{dump, snapshot};
