@@ -1,0 +1,199 @@
+//! Parents with children: children first, each by its own rule, and nobody else's children.
+
+use crate::client::{ALL, Db};
+use crate::site::Site;
+
+/// `time = …` of a civil column in UTC.
+pub fn civil(db: Db) -> &'static str {
+    let declared = r#"{ column = "at", zone = "UTC" }"#;
+    db.pick(r#"{ column = "at", format = "%Y-%m-%d %H:%M:%S", zone = "UTC" }"#, declared, declared)
+}
+
+/// An entry on a table of the same name, with more keys.
+pub fn entry(name: &str, keys: &str) -> String {
+    format!("[data.{name}]\n{{store}}\ntable = \"{name}\"\n{keys}\n")
+}
+
+/// A job that keeps an entry for a year.
+pub fn job(data: &str, keys: &str) -> String {
+    format!("[jobs.it]\nkind = \"retention_purge\"\ndata = [\"{data}\"]\nkeep = \"1 year\"\n{keys}\n")
+}
+
+const PARENTS: &str = "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, a {big}, b {big}, fate {text});";
+
+#[test]
+fn two_children_and_grandchildren_under_foreign_keys() {
+    for db in ALL {
+        let schema = format!(
+            "{PARENTS} CREATE TABLE notes (id {{big}} PRIMARY KEY, parent {{big}}, fate {{text}}, FOREIGN KEY (parent) REFERENCES parents (id));
+             CREATE TABLE mails (id {{big}} PRIMARY KEY, parent {{big}}, fate {{text}}, FOREIGN KEY (parent) REFERENCES parents (id));
+             CREATE TABLE files (id {{big}} PRIMARY KEY, mail {{big}}, fate {{text}}, FOREIGN KEY (mail) REFERENCES mails (id));
+             CREATE INDEX notes_parent ON notes (parent); CREATE INDEX mails_parent ON mails (parent); CREATE INDEX files_mail ON files (mail);"
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("notes", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            entry("mails", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            entry("files", "belongs_to = { data = \"mails\", by = \"mail\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "notes", "mails", "files"], &policy.concat());
+        let fate = |parent: u32| if parent.is_multiple_of(2) { "goes" } else { "stays" };
+        let year = |parent: u32| if parent.is_multiple_of(2) { 2020 } else { 2030 };
+        let rows = |count: u32, row: &dyn Fn(u32) -> String| (0..count).map(row).collect::<Vec<_>>();
+        site.database.insert(
+            "parents",
+            &rows(3_000, &|id| format!("{id}, '{}-01-01 00:00:{:02}', NULL, NULL, '{}'", year(id), id % 60, fate(id))),
+        );
+        site.database.insert("notes", &rows(4_000, &|id| format!("{id}, {}, '{}'", id % 3_000, fate(id % 3_000))));
+        site.database.insert("mails", &rows(4_000, &|id| format!("{id}, {}, '{}'", id / 2, fate(id / 2))));
+        site.database.insert("files", &rows(5_000, &|id| format!("{id}, {}, '{}'", id % 4_000, fate(id % 4_000 / 2))));
+        // Nobody's rows stay.
+        site.database
+            .sql("INSERT INTO notes VALUES (90000, NULL, 'stays'); INSERT INTO files VALUES (90000, NULL, 'stays');");
+        let plan = site.purge("it");
+        assert_eq!(plan.steps("mails", "/rows"), 2_000, "{db:?} {plan:#?}");
+    }
+}
+
+/// The first column of a link is NULL in one parent, its second holds the key of another: the children of that other
+/// stay, whatever the order in which the links are looked at.
+#[test]
+fn a_null_in_a_composite_link_refers_to_nobody() {
+    for db in ALL {
+        let child = |name: &str| {
+            format!(
+                "CREATE TABLE {name} (id {{big}} PRIMARY KEY, a {{big}}, b {{big}}, parent {{big}}, fate {{text}}); CREATE INDEX {name}_ab ON {name} (a, b); CREATE INDEX {name}_parent ON {name} (parent);"
+            )
+        };
+        let schema = [PARENTS.to_owned(), child("aaa"), child("mmm"), child("zzz")].concat();
+        let composite = r#"belongs_to = { data = "parents", by = { a = "a", b = "b" } }"#;
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("aaa", composite),
+            entry("mmm", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            entry("zzz", composite),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "aaa", "mmm", "zzz"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', NULL, 7, 'goes'), (7, '2030-01-01 00:00:00', 1, 1, 'stays'),
+               (8, '2020-02-01 00:00:00', 5, 6, 'goes'), (9, '2030-02-01 00:00:00', 6, 5, 'stays');
+             INSERT INTO aaa VALUES (1, NULL, 7, NULL, 'stays'), (2, 1, 1, NULL, 'stays'), (3, 5, 6, NULL, 'goes'), (4, 6, 5, NULL, 'stays');
+             INSERT INTO zzz VALUES (1, NULL, 7, NULL, 'stays'), (2, 1, 1, NULL, 'stays'), (3, 5, 6, NULL, 'goes'), (4, 5, 5, NULL, 'stays');
+             INSERT INTO mmm VALUES (1, NULL, NULL, 1, 'goes'), (2, NULL, NULL, 7, 'stays'), (3, NULL, NULL, NULL, 'stays'), (4, 1, 1, 8, 'goes');",
+        );
+        site.purge("it");
+    }
+}
+
+#[test]
+fn a_typed_link_takes_its_own_type_only() {
+    for db in ALL {
+        let schema = format!(
+            "{PARENTS} CREATE TABLE notes (id {{big}} PRIMARY KEY, kind {{text}}, object {{big}}, fate {{text}}); CREATE INDEX notes_object ON notes (object);"
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("notes", "belongs_to = { data = \"parents\", by = \"object\", where = { kind = \"parent\" } }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "notes"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 0, 0, 'goes'), (2, '2030-01-01 00:00:00', 0, 0, 'stays');
+             INSERT INTO notes VALUES (1, 'parent', 1, 'goes'), (2, 'other', 1, 'stays'), (3, NULL, 1, 'stays'), (4, 'parent', 2, 'stays');",
+        );
+        site.purge("it");
+    }
+}
+
+#[test]
+fn a_reference_is_unlinked() {
+    for db in ALL {
+        let schema = format!(
+            "{PARENTS} CREATE TABLE notes (id {{big}} PRIMARY KEY, parent {{big}}, fate {{text}}, FOREIGN KEY (parent) REFERENCES parents (id)); CREATE INDEX notes_parent ON notes (parent);"
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("notes", "unlink = { data = \"parents\", by = \"parent\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "notes"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 0, 0, 'goes'), (2, '2030-01-01 00:00:00', 0, 0, 'stays');
+             INSERT INTO notes VALUES (1, 1, 'changes'), (2, 2, 'stays'), (3, NULL, 'stays');",
+        );
+        site.purge("it");
+        assert_eq!(site.database.count("notes", "parent IS NULL"), 2, "{db:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_five_goes_from_its_end() {
+    for db in ALL {
+        let schema = "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, up {big}, fate {text}, FOREIGN KEY (up) REFERENCES parents (id)); CREATE INDEX parents_up ON parents (up);";
+        let keys = format!("time = {}\nbelongs_to = {{ data = \"parents\", by = \"up\" }}", civil(db));
+        let site = Site::new(db, schema, &["parents"], &[entry("parents", &keys), job("parents", "")].concat());
+        let rows: Vec<String> = (1..=5)
+            .map(|id| {
+                format!(
+                    "{id}, '2020-01-0{id} 00:00:00', {}, 'goes'",
+                    if id == 1 { "NULL".to_owned() } else { (id - 1).to_string() }
+                )
+            })
+            .chain((6..=10).map(|id| {
+                format!(
+                    "{id}, '2030-01-0{} 00:00:00', {}, 'stays'",
+                    id - 5,
+                    if id == 6 { "NULL".to_owned() } else { (id - 1).to_string() }
+                )
+            }))
+            .collect();
+        site.database.insert("parents", &rows);
+        site.purge("it");
+    }
+}
+
+#[test]
+fn a_parent_of_thirty_thousand() {
+    for db in ALL {
+        let schema = format!(
+            "{PARENTS} CREATE TABLE notes (id {{big}} PRIMARY KEY, parent {{big}}, fate {{text}}, FOREIGN KEY (parent) REFERENCES parents (id)); CREATE INDEX notes_parent ON notes (parent);"
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("notes", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "notes"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 0, 0, 'goes'), (2, '2030-01-01 00:00:00', 0, 0, 'stays'), (3, '2020-01-02 00:00:00', 0, 0, 'goes');",
+        );
+        let notes: Vec<String> = (0..30_100)
+            .map(|id| if id < 30_000 { format!("{id}, 1, 'goes'") } else { format!("{id}, 2, 'stays'") })
+            .collect();
+        site.database.insert("notes", &notes);
+        site.purge("it");
+    }
+}
+
+#[test]
+fn a_parent_is_anonymised_and_its_child_goes() {
+    for db in ALL {
+        let schema = "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, name {text}, fate {text});
+             CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text}, FOREIGN KEY (parent) REFERENCES parents (id)); CREATE INDEX notes_parent ON notes (parent);";
+        let keys = format!("time = {}\non_expiry = \"anonymise\"\nanonymise = {{ name = \"null\" }}", civil(db));
+        let policy = [
+            entry("parents", &keys),
+            entry("notes", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, schema, &["parents", "notes"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 'Ann', 'changes'), (2, '2030-01-01 00:00:00', 'Bea', 'stays'), (3, '2020-01-02 00:00:00', 'Cid', 'changes');
+             INSERT INTO notes VALUES (1, 1, 'goes'), (2, 2, 'stays'), (3, NULL, 'stays'), (4, 1, 'goes');",
+        );
+        site.purge("it");
+        assert_eq!(site.database.sql("SELECT id FROM parents WHERE name IS NULL ORDER BY id;"), ["1", "3"], "{db:?}");
+    }
+}
