@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# try.sh DIR : tries the example files on real databases.
+#
+# DIR holds the loaders and the truths: DIR/CASE/load.sh URL makes the database, DIR/lib/check.sh CASE SCENARIO URL
+# compares every row with what the policy gives when it is applied by hand. For each of six databases this script loads
+# the rows, prepares the store, plans (the counts must be the truth's, nothing may change), runs, compares, runs again
+# (nothing may change) and compares again. It exits 0 when all six are as they should be.
+#
+#   EX_HOME        an empty folder that every user may enter; the loaders keep their files there
+#   EX_POSTGRES    the server for PostgreSQL   postgres://postgres@127.0.0.1:15498
+#   EX_MYSQL       the server for MariaDB      mysql://root@127.0.0.1:13398
+#   RETENTIOND     the program                 target/debug/retentiond beside this folder
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+shared=${1:?which folder holds the loaders and the truths?}
+shared=$(cd "$shared" && pwd)
+: "${EX_HOME:?set EX_HOME to an empty folder that every user may enter}"
+postgres=${EX_POSTGRES:-postgres://postgres@127.0.0.1:15498}
+mysql=${EX_MYSQL:-mysql://root@127.0.0.1:13398}
+retentiond=${RETENTIOND:-$here/../target/debug/retentiond}
+# Generated rows are dated back from here; load, run and comparison must agree.
+REF=${REF:-$(date -u +%Y-%m-%dT%H:00:00Z)}
+export EX_HOME REF
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+snapshot() { "${PY:-$EX_HOME/venv/bin/python}" "$shared/lib/dbsnap.py" "$1"; }
+
+# Compares the counts of a plan or run with the truth: rows before minus rows after, table by table.
+counts() { # ANSWER.json TRUTH.json SCENARIO ENTRY=TABLE...
+  python3 - "$@" <<'PY'
+import json, sys
+answer, truth, scenario, *pairs = sys.argv[1:]
+found = {}
+for job in json.load(open(answer))["jobs"]:
+    for step in job["steps"]:
+        found[step["data"]] = found.get(step["data"], 0) + step["rows"]
+tables = json.load(open(truth))["scenarios"][scenario]
+expected = {entry: tables[table]["before"] - tables[table]["after"] for entry, table in (pair.split("=") for pair in pairs)}
+if len(pairs) != len(tables) or found != expected:
+    sys.exit(f"counts differ: expected {expected}, found {found}")
+PY
+}
+
+try() { # CASE SCENARIO ENGINE URL CONFIG STORE ENTRY=TABLE...
+  local case=$1 scenario=$2 engine=$3 url=$4 config=$here/$1/$5 store=$6 prefix=${1^^}
+  shift 6
+  local truth=$shared/$case/truth.$engine.json at=$work/$case-$engine
+  export "${prefix}_URL=$url" "${prefix}_STATE_URL=sqlite:$at.state.db"
+  "$shared/$case/load.sh" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  "$retentiond" --config "$config" init "$store" >/dev/null || return 1
+  "$retentiond" --config "$config" check >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  snapshot "$url" >"$at.before" || return 1
+  "$retentiond" --config "$config" --format json plan >"$at.plan" || return 1
+  counts "$at.plan" "$truth" "$scenario" "$@" || return 1
+  snapshot "$url" >"$at.planned" || return 1
+  cmp -s "$at.before" "$at.planned" || { echo "plan changed the database" >&2; return 1; }
+  "$retentiond" --config "$config" --format json run --all >"$at.run" || return 1
+  counts "$at.run" "$truth" "$scenario" "$@" || return 1
+  "$shared/lib/check.sh" "$case" "$scenario" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  snapshot "$url" >"$at.after" || return 1
+  "$retentiond" --config "$config" run --all >/dev/null || return 1
+  snapshot "$url" >"$at.again" || return 1
+  cmp -s "$at.after" "$at.again" || { echo "a second run changed the database" >&2; return 1; }
+  "$shared/lib/check.sh" "$case" "$scenario" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+}
+
+attempt() {
+  if try "$@"; then echo "ok      $1 $2 on $3"; else echo "FAILED  $1 $2 on $3"; failed=1; fi
+}
+
+attempt chinook invoices lite "sqlite://$EX_HOME/ex_chinook.db" jobs.toml shop invoices=Invoice invoice_lines=InvoiceLine
+attempt chinook invoices my "$mysql/ex_chinook" jobs.toml shop invoices=Invoice invoice_lines=InvoiceLine
+attempt chinook invoices pg "$postgres/ex_chinook" postgres.toml shop invoices=invoice invoice_lines=invoice_line
+attempt northwind orders lite "sqlite://$EX_HOME/ex_northwind.db" jobs.toml trade orders=Orders "order_details=Order Details"
+attempt radius purge pg "$postgres/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
+attempt radius purge my "$mysql/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
+exit "$failed"
