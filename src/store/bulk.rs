@@ -15,6 +15,7 @@ use diesel::sql_types::{BigInt, Double, HasSqlType, Nullable, Text};
 
 use super::conn::{Access, Backend, Conn, on};
 use super::error::{ErrorKind, StoreError};
+use super::session::make_tables;
 use super::stmt::{Ident, Stmt, TypeName};
 
 /// Rows of one transaction.
@@ -84,7 +85,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 pub fn install_schema(conn: &mut Conn, sql: &'static str) -> Result<(), StoreError> {
     // MariaDB commits at each statement; on the others a schema is there as a whole or not at all.
     conn.transaction(Access::ReadWrite, |conn| {
-        sql.split_inclusive(";\n").filter(|piece| piece.contains(';')).try_for_each(|piece| conn.batch(piece))
+        sql.split_inclusive(";\n").filter(|piece| piece.contains(';')).try_for_each(|piece| make_tables(conn, piece))
     })
 }
 
