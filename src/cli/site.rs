@@ -117,10 +117,22 @@ pub fn open_state(loaded: &Loaded) -> Result<Database, Failure> {
     let unreachable = |error: crate::store::StoreError| {
         Failure::new(Exit::Unreachable, format!("error: retentiond's own state cannot be opened: {error}"))
     };
-    let database = Database::open(spec).map_err(unreachable)?;
-    let mut conn = database.conn().map_err(unreachable)?;
-    state::migrate(&mut conn).map_err(unreachable)?;
-    drop(conn);
+    // Two processes that make one and the same new file at once are in each other's way for a moment, and SQLite does not
+    // wait there by itself.
+    let mut attempts = if matches!(spec.url, StoreUrl::Sqlite(_)) { 20 } else { 1 };
+    let database = loop {
+        attempts -= 1;
+        match open_and_migrate(&spec) {
+            Err(_) if attempts > 0 => std::thread::sleep(std::time::Duration::from_millis(100)),
+            result => break result.map_err(unreachable)?,
+        }
+    };
+    Ok(database)
+}
+
+fn open_and_migrate(spec: &DatabaseSpec) -> Result<Database, crate::store::StoreError> {
+    let database = Database::open(spec.clone())?;
+    state::migrate(&mut *database.conn()?)?;
     Ok(database)
 }
 
