@@ -14,10 +14,11 @@
 //! | [`removal`] | rows and files go, batch by batch |
 //! | [`demo`] | the contact centre, generated |
 //! | [`jobs`] | the kinds of job, one file each |
+//! | [`control`] | the site opened from its file, a job run under its lease and remembered |
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | files →
-//! graph → plan → removal → demo → jobs → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
+//! graph → plan → removal → demo → jobs → control → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -38,5 +39,7 @@ pub mod removal;
 pub mod demo;
 
 pub mod jobs;
+
+pub mod control;
 
 pub mod cli;

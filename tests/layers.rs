@@ -16,7 +16,7 @@ use source::Source;
 const LAYERS: &[&[&str]] = &[
     &["names", "clock", "redact", "stop"],
     &["config"],
-    &["store", "mail", "files"],
+    &["store", "mail", "files", "schedule"],
     &["trail", "holds", "outbox"],
     &["graph", "demo"],
     &["plan"],

@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use super::failure::{Exit, Failure};
-use super::site::Site;
 use super::{Cli, Format};
+use crate::control::Site;
+use crate::control::{Exit, Failure};
 
 /// Checks everything; changes nothing.
 pub fn check(cli: &Cli) -> Result<Exit, Failure> {

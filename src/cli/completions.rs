@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::failure::{Exit, Failure};
+use crate::control::{Exit, Failure};
 
 /// Prints completions.
 pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::failure::{Exit, Failure};
 use super::seed::fill;
 use super::{Cli, DemoArgs};
 use crate::clock::Clock;
+use crate::control::{Exit, Failure};
 use crate::demo::{Options, Size, center};
 use crate::plan::grouped;
 use crate::store::catalog::{Catalog, TableKind};
@@ -34,7 +34,7 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     };
     let stage = Stage::prepare(&directory)?;
     println!("A contact centre with seven databases and a folder of recordings, in {}", directory.display());
-    let loaded = super::site::load(&stage.policy)?;
+    let loaded = crate::control::site::load(&stage.policy)?;
     // Some rows are generated exactly at a cutoff; an hour later they are all on one side of it, for every step below.
     let now = Clock::system().now() - chrono::TimeDelta::hours(1);
     let summary = fill(&loaded, &Options { seed: args.seed, size: Size::of(args.contacts), now }, true)?;

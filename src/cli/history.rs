@@ -2,9 +2,9 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::failure::{Exit, Failure};
-use super::site::{load, open_state};
 use super::{Cli, Format, HistoryArgs};
+use crate::control::site::{load, open_state};
+use crate::control::{Exit, Failure};
 use crate::names::JobName;
 use crate::plan::grouped;
 use crate::store::state::{self, RunRecord, StepRecord};

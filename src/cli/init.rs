@@ -1,8 +1,8 @@
 //! `retentiond init STORE`: the only command that creates anything in a purged store.
 
-use super::failure::{Exit, Failure};
-use super::site::load;
 use super::{Cli, InitArgs};
+use crate::control::site::load;
+use crate::control::{Exit, Failure};
 use crate::files::{self, RootOptions};
 use crate::store::ledger;
 use crate::store::pool::{Database, DatabaseSpec};

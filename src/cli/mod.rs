@@ -3,7 +3,6 @@
 mod check;
 mod completions;
 mod demo;
-mod failure;
 mod history;
 mod init;
 mod plan;
@@ -11,7 +10,6 @@ mod progress;
 mod run;
 mod schema;
 mod seed;
-mod site;
 mod switch;
 
 use std::path::PathBuf;
@@ -22,7 +20,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::names::JobName;
 use crate::plan::BrakeName;
 
-pub use failure::{Exit, Failure};
+use crate::control::{Exit, Failure};
 
 /// The daemon that people trust with deletion.
 ///
@@ -196,10 +194,18 @@ pub fn main() -> std::process::ExitCode {
     match dispatch(&cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            failure.report(cli.format);
+            report(&failure, cli.format);
             failure.exit().into()
         }
     }
+}
+
+/// Text to standard error, JSON to standard output.
+fn report(failure: &Failure, format: Format) {
+    if format == Format::Json {
+        println!("{}", failure.to_json());
+    }
+    eprintln!("{}", failure.text());
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit, Failure> {

@@ -1,9 +1,9 @@
 //! `retentiond plan`: what would happen now.
 
-use super::failure::{Exit, Failure};
-use super::site::Site;
 use super::{Cli, Format, PlanArgs};
 use crate::clock::Clock;
+use crate::control::Site;
+use crate::control::{Exit, Failure};
 use crate::jobs::Look;
 use crate::plan::{Plan, describe};
 use crate::store::state;
@@ -28,7 +28,7 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
                 plans.push(serde_json::to_value(&plan).unwrap_or_default());
             }
             Err(error) => {
-                exit = exit.worse(super::failure::exit_of(&error));
+                exit = exit.worse(crate::control::exit_of(&error));
                 eprintln!("error: job {}: {error}", job.name());
                 plans.push(serde_json::json!({
                     "job": job.name(), "kind": job.kind(), "outcome": "failed", "error": error.to_string(),

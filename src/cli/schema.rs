@@ -1,6 +1,6 @@
 //! `retentiond schema`: the JSON Schema of jobs.toml, made from the types that read it.
 
-use super::failure::{Exit, Failure};
+use crate::control::{Exit, Failure};
 use crate::jobs::KINDS;
 
 /// Prints the schema.

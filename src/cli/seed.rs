@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::failure::{Exit, Failure};
-use super::site::load;
 use super::{Cli, SeedArgs};
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::control::site::load;
+use crate::control::{Exit, Failure};
 use crate::demo::{self, Options, Size, Summary};
 use crate::files;
 use crate::plan::grouped;

@@ -1,9 +1,9 @@
 //! `retentiond pause` and `resume`: the kill switch, seen before each batch.
 
-use super::failure::{Exit, Failure};
-use super::site::{load, open_state};
 use super::{Cli, SwitchArgs};
 use crate::clock::Clock;
+use crate::control::site::{load, open_state};
+use crate::control::{Exit, Failure};
 use crate::names::JobName;
 use crate::store::state;
 

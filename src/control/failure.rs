@@ -1,8 +1,7 @@
-//! How a command ends when it does not do what it was asked.
+//! How a request ends when it does not do what it was asked.
 
 use std::process::ExitCode;
 
-use super::Format;
 use crate::files::FileErrorKind;
 use crate::graph::stores::OpenError;
 use crate::removal::RemovalError;
@@ -83,16 +82,15 @@ impl Failure {
         self.exit
     }
 
-    /// Prints it: text to standard error, JSON to standard output.
-    pub fn report(&self, format: Format) {
-        match format {
-            Format::Text => eprintln!("{}", self.text.trim_end()),
-            Format::Json => {
-                let errors = self.json.clone().unwrap_or_else(|| serde_json::json!([{ "message": self.text }]));
-                println!("{}", serde_json::json!({ "errors": errors }));
-                eprintln!("{}", self.text.trim_end());
-            }
-        }
+    /// The message for people.
+    pub fn text(&self) -> &str {
+        self.text.trim_end()
+    }
+
+    /// The message for programs: a list of errors.
+    pub fn to_json(&self) -> serde_json::Value {
+        let errors = self.json.clone().unwrap_or_else(|| serde_json::json!([{ "message": self.text }]));
+        serde_json::json!({ "errors": errors })
     }
 }
 

@@ -1,0 +1,12 @@
+//! What a run needs around it, whoever asks for it: the site opened from its file, a job run under its lease and
+//! remembered, and how a request ends when it does not do what it was asked.
+//!
+//! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
+
+pub mod failure;
+pub mod runner;
+pub mod site;
+
+pub use failure::{Exit, Failure, exit_of};
+pub use runner::{Options, Ran, run_job};
+pub use site::Site;
