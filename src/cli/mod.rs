@@ -6,11 +6,13 @@ mod demo;
 mod history;
 mod init;
 mod plan;
+mod privilege;
 mod progress;
 mod run;
 mod schema;
 mod seed;
 mod switch;
+mod unit;
 
 use std::path::PathBuf;
 
@@ -61,7 +63,7 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reads the file, connects, and compares the data map with the live databases; changes nothing.
-    Check,
+    Check(CheckArgs),
     /// Shows what would happen now; changes nothing. Exits 4 where a brake would stop the run.
     Plan(PlanArgs),
     /// Runs jobs now, to their end.
@@ -88,6 +90,25 @@ enum Command {
     },
     /// Prints the manual page.
     Man,
+}
+
+impl Command {
+    /// Whether it works on what jobs.toml describes; such a command is not run as root where the state is not root's.
+    fn reads_policy(&self) -> bool {
+        match self {
+            Self::Check(args) => !args.unit,
+            Self::Demo(_) | Self::Seed(_) | Self::Schema | Self::Completions { .. } | Self::Man => false,
+            _ => true,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Prints instead what the service needs of systemd: the drop-in for the unit, and the commands that prepare the
+    /// stores. Connects to nothing.
+    #[arg(long)]
+    unit: bool,
 }
 
 #[derive(Debug, Args)]
@@ -191,7 +212,8 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     start_logging(&cli.log);
-    match dispatch(&cli) {
+    let ready = if cli.command.reads_policy() { privilege::become_owner(&cli.config) } else { Ok(()) };
+    match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             report(&failure, cli.format);
@@ -210,7 +232,8 @@ fn report(failure: &Failure, format: Format) {
 
 fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
-        Command::Check => check::check(cli),
+        Command::Check(args) if args.unit => unit::unit(cli),
+        Command::Check(_) => check::check(cli),
         Command::Plan(args) => plan::plan(cli, args),
         Command::Run(args) => run::run(cli, args),
         Command::History(args) => history::history(cli, args),

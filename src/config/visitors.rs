@@ -10,6 +10,7 @@ use toml::Value;
 
 use super::condition::Condition;
 use super::period::{Keep, Period};
+use super::secret::is_credential_name;
 use super::values::{
     AnonymiseStrategy, Columns, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef, TimeColumn, Unit,
     UrlSource, Zone,
@@ -282,6 +283,9 @@ fn read_strategy(value: Value) -> Read<AnonymiseStrategy> {
             _ => Err("keep_last takes a number from 1 to 32; as in \"keep_last:4\"".to_owned()),
         },
         ("hash", Some(credential)) if !credential.trim().is_empty() => {
+            if !is_credential_name(credential) {
+                return Err(CREDENTIAL.to_owned());
+            }
             Ok(AnonymiseStrategy::Hash(SecretRef::Credential(credential.to_owned())))
         }
         _ => {
@@ -293,6 +297,9 @@ fn read_strategy(value: Value) -> Read<AnonymiseStrategy> {
     }
 }
 
+const CREDENTIAL: &str =
+    "a credential has a plain name of letters, digits and `-_.@`; { file = \"path\" } names a file";
+
 const SECRET: &str =
     "a secret never stands in the file; write { credential = \"name\" }, { file = \"path\" } or { env = \"VARIABLE\" }";
 
@@ -301,8 +308,8 @@ fn read_secret(value: Value) -> Read<SecretRef> {
     let mut found = Vec::new();
     if let Some(name) = table.remove("credential") {
         let name = text(name, SECRET)?;
-        if name.contains('/') || name.starts_with('.') {
-            return Err("a credential is a plain name; { file = \"path\" } names a file".to_owned());
+        if !is_credential_name(&name) {
+            return Err(CREDENTIAL.to_owned());
         }
         found.push(SecretRef::Credential(name));
     }

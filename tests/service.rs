@@ -1,0 +1,168 @@
+//! What can be said about the service without a systemd: the files under `systemd/`, the drop-in that `check --unit`
+//! prints, and that a command run by root becomes the owner of the state. `make systemd-test` does the rest.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test stop it by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Command;
+
+use support::{Project, run_sql};
+
+const POLICY: &str = r#"
+[state]
+url = "sqlite:{dir}/state.db"
+
+[brakes]
+max_percent = 100
+
+[stores.shop]
+url = "sqlite:{dir}/shop.db"
+
+[data.orders]
+store = "shop"
+table = "orders"
+category = "sales"
+time = { column = "closed_at", format = "%Y-%m-%d", zone = "UTC" }
+
+[categories.sales]
+title = "Sales"
+
+[jobs.orders]
+kind = "retention_purge"
+data = ["orders"]
+keep = "2 years"
+"#;
+
+/// The user of the machine who owns nothing.
+const NOBODY: u32 = 65_534;
+
+fn shop() -> Project {
+    let project = Project::new(POLICY);
+    let url = format!("sqlite:{}", project.path("shop.db").display());
+    run_sql(
+        &url,
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, closed_at TEXT);
+         INSERT INTO orders VALUES (1, '2001-02-03'), (2, '2002-03-04'), (3, '2030-01-01');",
+    );
+    project
+}
+
+/// Each file in the folder with its owner, the folder itself included.
+fn owners(folder: &Path) -> BTreeMap<String, u32> {
+    let mut owners = BTreeMap::from([(".".to_owned(), std::fs::metadata(folder).unwrap().uid())]);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        owners.insert(entry.file_name().to_string_lossy().into_owned(), entry.metadata().unwrap().uid());
+    }
+    owners
+}
+
+fn give(path: &Path, user: u32) {
+    chown(path, Some(user), Some(user)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+#[test]
+fn what_root_runs_belongs_to_the_owner_of_the_state() {
+    let project = shop();
+    let me = rustix::process::geteuid().as_raw();
+    // Only root can become somebody else; whoever else runs the tests stays who they are.
+    let owner = if me == 0 { NOBODY } else { me };
+    if me == 0 {
+        give(project.dir(), owner);
+        give(&project.path("shop.db"), owner);
+        give(&project.path("jobs.toml"), owner);
+    }
+    project.run(&["init", "shop"]).expect_code(0);
+    project.run(&["check"]).expect_code(0);
+    project.run(&["pause", "orders"]).expect_code(0);
+    project.run(&["run", "orders"]).expect_code(4);
+    project.run(&["resume", "orders"]).expect_code(0);
+    let run = project.run(&["run", "orders", "--format", "json"]).expect_code(0);
+    assert_eq!(run.json()["jobs"][0]["rows"], 2, "{run:#?}");
+    let owners = owners(project.dir());
+    assert!(owners.contains_key("state.db"), "{owners:?}");
+    assert!(owners.values().all(|user| *user == owner), "{owner} does not own all: {owners:?}");
+}
+
+#[test]
+fn what_the_owner_of_the_state_may_not_root_does_not_do_either() {
+    let project = shop();
+    project.run(&["init", "shop"]).expect_code(0);
+    std::fs::set_permissions(project.path("shop.db"), std::fs::Permissions::from_mode(0o400)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        give(project.dir(), NOBODY);
+        give(&project.path("jobs.toml"), NOBODY);
+        // The database itself stays root's, and unreadable for anybody else.
+    }
+    let run = project.run(&["run", "orders"]);
+    assert!(matches!(run.code, Some(1 | 5)), "{run:#?}");
+    assert_eq!(run_sql(&format!("sqlite:{}", project.path("shop.db").display()), "SELECT count(*) FROM orders"), "3\n");
+}
+
+#[test]
+fn the_drop_in_says_what_the_file_needs() {
+    let mut policy = POLICY.replace("[brakes]", "[stores.voice]\nurl = \"file:/srv/voice-of-the-test\"\n\n[brakes]");
+    policy = policy.replace("{dir}", "/srv/shop");
+    policy = policy.replacen(
+        "[brakes]",
+        "[stores.pg]\nurl = \"postgres://p@h/d\"\npassword = { credential = \"pg\" }\n[brakes]",
+        1,
+    );
+    let project = Project::new(&policy);
+    let said = project.run(&["check", "--unit"]).expect_code(0).stdout;
+    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        lines,
+        [
+            "[Service]",
+            "LoadCredential=pg:/etc/retentiond/credentials/pg",
+            "ReadWritePaths=/srv/shop",
+            "ReadWritePaths=/srv/voice-of-the-test"
+        ]
+    );
+    assert!(said.contains("retentiond init voice"), "{said}");
+    let json = project.run(&["check", "--unit", "--format", "json"]).expect_code(0).json();
+    assert_eq!(json["drop_in"].as_str().unwrap().lines().collect::<Vec<_>>(), lines);
+    assert_eq!(json["commands"][0], "retentiond init voice");
+}
+
+/// The settings of a unit file, in order.
+fn settings(text: &str) -> Vec<(&str, &str)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect()
+}
+
+#[test]
+fn the_unit_is_what_the_program_expects() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let text = std::fs::read_to_string(root.join("retentiond.service")).unwrap();
+    let settings = settings(&text);
+    let of = |name: &str| settings.iter().filter(|(key, _)| *key == name).map(|(_, value)| *value).collect::<Vec<_>>();
+    for (name, value) in [
+        ("Type", "notify"),
+        ("ExecStart", "/usr/bin/retentiond serve"),
+        ("ExecReload", "/usr/bin/retentiond reload"),
+        ("RestartPreventExitStatus", "2 3"),
+        ("RuntimeDirectoryMode", "0755"),
+        ("PrivateUsers", "no"),
+        ("User", "retentiond"),
+    ] {
+        assert_eq!(of(name), [value], "{name}");
+    }
+    // A credential whose source is not there would keep a fresh install from starting.
+    assert_eq!(of("LoadCredential"), [""; 0]);
+    assert_eq!(of("Environment"), [""; 0]);
+}
+
+#[test]
+fn the_unit_leaves_little_open() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/retentiond.service");
+    let asked =
+        Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=15"]).arg(unit).output();
+    // Without a systemd there is nobody to ask; `make systemd-test` brings one along.
+    let Ok(asked) = asked else { return };
+    let said = String::from_utf8_lossy(&asked.stdout);
+    assert!(asked.status.success() && said.contains("Overall exposure level"), "{said}");
+}
