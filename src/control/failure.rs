@@ -104,7 +104,7 @@ pub fn not_opened(errors: &[OpenError]) -> Failure {
 fn exit_of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Configuration { .. } => Exit::Configuration,
-        OpenError::Database { .. } | OpenError::Files { .. } => Exit::Unreachable,
+        OpenError::Database(_) | OpenError::Files { .. } => Exit::Unreachable,
     }
 }
 

@@ -14,14 +14,9 @@ use crate::store::{ErrorKind, StoreError};
 /// What could not be opened, and why.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A database.
-    #[error("store `{name}`: {error}")]
-    Database {
-        /// The store.
-        name: StoreName,
-        /// Why.
-        error: StoreError,
-    },
+    /// A database; the message names the store.
+    #[error("{0}")]
+    Database(StoreError),
     /// A file store.
     #[error("store `{name}`: {error}")]
     Files {
@@ -76,9 +71,9 @@ impl Stores {
             if let Some(pinned) = &store.identity
                 && *pinned != root.identity()
             {
-                let message = format!("the directory's identity is {}, the file pins {pinned}", root.identity());
-                let error = StoreError::new(ErrorKind::Refused, message);
-                return Err(OpenError::Database { name: name.clone(), error });
+                let found = root.identity();
+                let message = format!("store `{name}`: the directory's identity is {found}, the file pins {pinned}");
+                return Err(OpenError::Database(StoreError::new(ErrorKind::Refused, message)));
             }
             self.roots.insert(name.clone(), root);
             return Ok(());
@@ -95,7 +90,7 @@ impl Stores {
             ca: store.ca.as_ref().map(PathBuf::from),
             create: false,
         };
-        let database = Database::open(spec).map_err(|error| OpenError::Database { name: name.clone(), error })?;
+        let database = Database::open(spec).map_err(OpenError::Database)?;
         self.databases.insert(name.clone(), database);
         Ok(())
     }
@@ -125,11 +120,12 @@ impl Stores {
         let mut catalogs = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, database) in &self.databases {
-            match database.conn().and_then(|mut conn| Catalog::read(&mut conn)) {
+            let named = |error: StoreError| error.context(&format!("store `{name}`"));
+            match database.conn().and_then(|mut conn| Catalog::read(&mut conn).map_err(named)) {
                 Ok(catalog) => {
                     catalogs.insert(name.clone(), catalog);
                 }
-                Err(error) => errors.push(OpenError::Database { name: name.clone(), error }),
+                Err(error) => errors.push(OpenError::Database(error)),
             }
         }
         (catalogs, errors)
