@@ -8,6 +8,7 @@
 //! | [`names`], [`clock`], [`redact`], [`stop`] | validated names; the only caller of the machine's clock; values that cannot be formatted; the stop flag |
 //! | [`config`] | `jobs.toml` → document, spans kept; knows no job kind |
 //! | [`store`] | everything that speaks SQL: connections, catalogs, operators' tables, own state, ledger |
+//! | [`mail`] | one mailer: SMTP over TLS, a folder, memory; what a mail says and how it looks |
 //! | [`files`] | everything that removes a file, and nothing else does |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
@@ -17,7 +18,7 @@
 //! | [`control`] | the site opened from its file, a job run under its lease and remembered |
 //! | [`cli`] | one file a command |
 //!
-//! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | files →
+//! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | mail | files →
 //! graph → plan → removal → demo → jobs → control → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
@@ -28,6 +29,7 @@ pub mod stop;
 pub mod config;
 
 pub mod files;
+pub mod mail;
 pub mod store;
 
 pub mod graph;

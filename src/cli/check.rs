@@ -1,10 +1,11 @@
-//! `retentiond check`: the file and the map against the live databases.
+//! `retentiond check`: the file and the map against the live databases, and whether mail can leave.
 
 use std::io::IsTerminal as _;
 
 use super::{Cli, Format};
 use crate::control::Site;
 use crate::control::{Exit, Failure};
+use crate::mail::Mailer;
 
 /// Checks everything; changes nothing.
 pub fn check(cli: &Cli) -> Result<Exit, Failure> {
@@ -15,6 +16,9 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
     });
     let roots = site.stores.roots().map(|(name, root)| (name.to_string(), "files".to_owned(), root.identity()));
     let stores: Vec<(String, String, String)> = databases.chain(roots).collect();
+    let mail = site.mail.as_ref().map(|settings| Mailer::of(settings).and_then(|mailer| mailer.probe())).transpose();
+    let mail =
+        mail.map_err(|error| Failure::new(Exit::Unreachable, format!("error: mail could not be sent: {error}")))?;
     if cli.format == Format::Json {
         let stores: Vec<_> = stores
             .iter()
@@ -23,7 +27,7 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
         println!(
             "{}",
             serde_json::json!({
-                "ok": true, "stores": stores, "data": document.data.len(), "jobs": site.jobs.len(),
+                "ok": true, "stores": stores, "data": document.data.len(), "jobs": site.jobs.len(), "mail": mail.is_some(),
                 "warnings": site.warnings.to_json(&site.loaded.source),
             })
         );
@@ -35,6 +39,9 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
     }
     for (name, version, identity) in &stores {
         println!("store {name}: {version}, identity = \"{identity}\"");
+    }
+    if mail.is_some() {
+        println!("mail: can be sent");
     }
     println!(
         "{}: {} data entries fit their databases, {} jobs are ready",

@@ -15,6 +15,7 @@ use crate::config::values::UrlSource;
 use crate::control::site::load;
 use crate::control::{Exit, Failure};
 use crate::files::RootOptions;
+use crate::mail::settings::Way;
 use crate::names::StoreName;
 use crate::store::url::StoreUrl;
 
@@ -61,8 +62,14 @@ impl Needs {
         for (name, store) in &document.stores {
             needs.store(name, store);
         }
-        if let Some(folder) = document.mail.as_ref().and_then(|mail| mail.smtp.strip_prefix("file:")) {
-            needs.write("[mail]", Path::new(folder.strip_prefix("//").unwrap_or(folder)));
+        if let Some(mail) = &document.mail {
+            if let Some(ca) = &mail.ca {
+                needs.read("[mail]", Path::new(ca));
+            }
+            let way = mail.smtp.resolve().ok().and_then(|url| Way::parse(&url).ok());
+            if let Some(Way::Folder(folder)) = way {
+                needs.write("[mail]", &folder);
+            }
         }
         for file in &outside.files {
             needs.read("a secret", Path::new(file));

@@ -63,8 +63,11 @@ pub struct State {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
-    /// `smtp://host:587` (STARTTLS required), `smtps://host:465` (TLS from the start) or `file:DIR` (writes `.eml`).
-    pub smtp: String,
+    /// `smtp://host:587` (STARTTLS required), `smtps://host:465` (TLS from the start) or `file:DIR` (writes `.eml`); or
+    /// where to find it.
+    pub smtp: UrlSource,
+    /// A PEM file with the certificate authorities to believe instead of the system's.
+    pub ca: Option<String>,
     /// The sender.
     pub from: String,
     /// Where the user name is found.

@@ -10,6 +10,7 @@ use crate::config::{self, Loaded};
 use crate::graph::Graph;
 use crate::graph::stores::Stores;
 use crate::jobs::{self, Job};
+use crate::mail;
 use crate::names::{JobName, StoreName};
 use crate::store::catalog::Catalog;
 use crate::store::ledger;
@@ -27,6 +28,8 @@ pub struct Site {
     pub graph: Graph,
     /// The jobs.
     pub jobs: BTreeMap<JobName, Box<dyn Job>>,
+    /// How mail leaves.
+    pub mail: Option<mail::Settings>,
     /// Which stores have retentiond's tables.
     pub ledgers: BTreeMap<StoreName, bool>,
     /// What was found that is no error.
@@ -62,12 +65,13 @@ impl Site {
         let mut diagnostics = std::mem::take(&mut loaded.warnings);
         let graph = Graph::build(&loaded.document, &catalogs, &mut diagnostics);
         let jobs = jobs::read_all(&loaded.document, &graph, &mut diagnostics);
+        let mail = loaded.document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
         let ledgers = find_ledgers(&loaded, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
             return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
         }
-        Ok(Self { loaded, stores, graph, jobs, ledgers, warnings: diagnostics })
+        Ok(Self { loaded, stores, graph, jobs, mail, ledgers, warnings: diagnostics })
     }
 
     /// The jobs that were named, or all.

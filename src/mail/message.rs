@@ -1,0 +1,123 @@
+//! A message as bytes: built once, then only carried.
+
+use chrono::{DateTime, Utc};
+use lettre::message::{Mailbox as Box_, MultiPart, header};
+
+use super::MailError;
+use super::address::{Address, Mailbox, plain};
+
+/// What a message is made from.
+pub struct Draft<'a> {
+    /// The sender.
+    pub from: &'a Mailbox,
+    /// Who gets it; at least one.
+    pub to: &'a [Mailbox],
+    /// What it is about; made one plain line.
+    pub subject: &'a str,
+    /// The text for programs that show no HTML, and for people who prefer it.
+    pub text: &'a str,
+    /// The same as HTML.
+    pub html: &'a str,
+    /// When it was written.
+    pub date: DateTime<Utc>,
+}
+
+/// A finished message: envelope and bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    id: String,
+    from: Address,
+    to: Vec<Address>,
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    /// Builds one under an id of our own, `retentiond.UUID@HOST-OF-SENDER`, so that a message that was perhaps sent can be
+    /// asked for at the server.
+    ///
+    /// # Errors
+    /// When it has no recipient.
+    pub fn build(draft: &Draft<'_>) -> Result<Self, MailError> {
+        let seconds = u64::try_from(draft.date.timestamp()).unwrap_or_default();
+        let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, draft.date.timestamp_subsec_nanos());
+        let id = format!("retentiond.{}@{}", uuid::Uuid::new_v7(stamp).simple(), draft.from.address().host());
+        let broken =
+            |error: &dyn std::fmt::Display| MailError::permanent(format!("the message cannot be built: {error}"));
+        let mut builder = lettre::Message::builder()
+            .from(boxed(draft.from)?)
+            .subject(plain(draft.subject, 240))
+            .message_id(Some(format!("<{id}>")))
+            .date(draft.date.into())
+            .raw_header(raw("Auto-Submitted", "auto-generated"))
+            .raw_header(raw("X-Auto-Response-Suppress", "All"));
+        for to in draft.to {
+            builder = builder.to(boxed(to)?);
+        }
+        let parts = MultiPart::alternative_plain_html(lines(draft.text), lines(draft.html));
+        let bytes = builder.multipart(parts).map_err(|error| broken(&error))?.formatted();
+        if draft.to.is_empty() || !is_clean(&bytes) {
+            return Err(broken(&"it has no recipient, or a line that may not be sent"));
+        }
+        let to = draft.to.iter().map(|to| to.address().clone()).collect();
+        Ok(Self { id, from: draft.from.address().clone(), to, bytes })
+    }
+
+    /// The message's id, without brackets.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The envelope's sender.
+    pub fn from(&self) -> &Address {
+        &self.from
+    }
+
+    /// The envelope's recipients.
+    pub fn to(&self) -> &[Address] {
+        &self.to
+    }
+
+    /// The message as it goes over the wire, without the dots that SMTP doubles.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn boxed(mailbox: &Mailbox) -> Result<Box_, MailError> {
+    let refused = |_| MailError::permanent("an address was refused");
+    let address = mailbox.address().as_str().parse().map_err(refused)?;
+    Ok(Box_::new(mailbox.name().map(str::to_owned), address))
+}
+
+fn raw(name: &'static str, value: &str) -> header::HeaderValue {
+    header::HeaderValue::new(header::HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// Lines that end in CR LF; control characters but the tab are left out.
+fn lines(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len() + text.len() / 32);
+    for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
+        clean.extend(line.trim_end().chars().filter(|c| !c.is_control() || *c == '\t'));
+        clean.push_str("\r\n");
+    }
+    while clean.ends_with("\r\n\r\n") {
+        clean.truncate(clean.len() - 2);
+    }
+    clean
+}
+
+/// Looked at once more before it is carried anywhere: ASCII, every CR with its LF, no line beyond 998 bytes.
+fn is_clean(bytes: &[u8]) -> bool {
+    let whole = bytes.ends_with(b"\r\n");
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let count = lines.clone().count();
+    let each = lines.enumerate().all(|(place, line)| {
+        let body = line.strip_suffix(b"\r");
+        let last = place + 1 == count;
+        let body = if last { Some(line) } else { body };
+        body.is_some_and(|body| {
+            body.len() <= 998 && body.iter().all(|byte| byte.is_ascii() && !matches!(byte, b'\r' | 0))
+        })
+    });
+    whole && each
+}
