@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::{Diagnostics, did_you_mean};
-use super::document::{Document, Entry, OnErasure, OnExpiry};
-use super::values::{Link, Requires, TimeColumn, UrlSource};
-use crate::names::{CategoryName, DataName};
+use super::document::{Document, Entry, OnErasure, OnExpiry, Person};
+use super::values::{Identifiers, Link, Requires, TimeColumn, UrlSource};
+use crate::names::{CategoryName, DataName, PersonName};
 
 /// The five categories that need no declaration.
 const CATEGORIES: [&str; 5] =
@@ -95,6 +95,7 @@ fn fill(entry: &mut Entry, model: &Entry) {
         stub,
         time,
         user,
+        person,
         customer,
         mentions,
         belongs_to,
@@ -300,6 +301,37 @@ fn check_people(document: &Document, diagnostics: &mut Diagnostics) {
             let help = near.map(|near| format!("did you mean `{near}`?"));
             diagnostics.error(path, format!("there is no data entry `{data}`")).with_help(help);
         }
+        check_person(name, person, diagnostics);
+    }
+}
+
+fn check_person(name: &PersonName, person: &Person, diagnostics: &mut Diagnostics) {
+    let path = |key: &str| vec!["people".to_owned(), name.to_string(), key.to_owned()];
+    if person.digits.is_some_and(|digits| !(3..=15).contains(&digits)) {
+        let help = "fewer digits take strangers for one person; 9 leave a national number whole".to_owned();
+        diagnostics.error(path("digits"), "digits is from 3 to 15").with_help(Some(help));
+    }
+    let kinds: Vec<&str> = match &person.identifiers {
+        Identifiers::Columns(columns) => columns.keys().map(String::as_str).collect(),
+        Identifiers::Kinds(kinds) => kinds.iter().map(String::as_str).collect(),
+    };
+    for kind in person.compare.keys().filter(|kind| !kinds.contains(&kind.as_str())) {
+        let help = did_you_mean(kind, kinds.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let message = format!("`{kind}` is no kind of identifier of `{name}`");
+        diagnostics.error([path("compare"), vec![kind.clone()]].concat(), message).with_help(help);
+    }
+    match (&person.identifiers, &person.data) {
+        (Identifiers::Columns(_), None) => {
+            let help = "add data = \"…\", or list the kinds alone: identifiers = [\"phone\", \"email\"]".to_owned();
+            let message = format!("the identifiers of `{name}` name columns, but no entry has one row for each person");
+            diagnostics.error(path("identifiers"), message).with_help(Some(help));
+        }
+        (Identifiers::Kinds(_), Some(data)) => {
+            let help = "say the column of each: identifiers = { email = \"email\" }".to_owned();
+            let message = format!("`{name}` is known by the key of `{data}`, so its identifiers are columns");
+            diagnostics.error(path("identifiers"), message).with_help(Some(help));
+        }
+        _ => {}
     }
 }
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::period::{Keep, Period};
 use super::values::{
-    AnonymiseStrategy, Columns, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef, TimeColumn, UrlSource,
+    AnonymiseStrategy, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
+    TimeColumn, UrlSource,
 };
 use crate::names::{CategoryName, DataName, JobName, PersonName, StoreName};
 
@@ -143,9 +144,15 @@ pub struct Store {
 pub struct Person {
     /// The data entry with one row for each person; absent when the person is known only by addresses.
     pub data: Option<DataName>,
-    /// What identifies the person: `{ login = "login_id" }`, `{ email = "user_addresses.address" }`, or a list of kinds
-    /// of address.
+    /// What identifies the person: `{ login = "login_id" }`, `{ email = "user_addresses.address" }`,
+    /// `{ email = { column = "user_addresses.address", where = { kind = "email" } } }`, or a list of kinds of address.
     pub identifiers: Identifiers,
+    /// Phone numbers are the same when their last so many digits are. Default 9, at least 3.
+    pub digits: Option<u8>,
+    /// How kinds of identifier compare: `exact`, `email` (case does not count) or `phone` (the last digits count).
+    /// Default: `email` and `phone` as their names say, all others exactly.
+    #[serde(default)]
+    pub compare: BTreeMap<String, Comparison>,
 }
 
 /// `[categories.NAME]`: what a report says of a category.
@@ -214,8 +221,10 @@ pub struct Entry {
     pub stub: Option<DataName>,
     /// What ages a row: a column, `{ column = …, unit = …, zone = …, sentinels = […] }`, or `{ of = "parent" }`.
     pub time: Option<TimeColumn>,
-    /// The rows are about this user.
+    /// The rows are about this user: short for `person = { user = … }`.
     pub user: Option<PersonLinks>,
+    /// The rows are about these persons, by kind: `person = { staff = "staff_id" }`.
+    pub person: Option<BTreeMap<PersonName, PersonLinks>>,
     /// The rows are about this customer: kind of address to column or columns.
     pub customer: Option<Columns>,
     /// These columns name somebody else: an erasure blanks them, the row stays.

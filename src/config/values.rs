@@ -13,11 +13,20 @@ pub struct OneOrMany(pub Vec<String>);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns(pub BTreeMap<String, Vec<String>>);
 
-/// `identifiers` of a person: kind to column (`email`, or `entry.column`), or only the kinds.
+/// Where a kind of identifier stands: `"email"`, `"entry.column"`, or `{ column = …, where = … }` for some rows only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentifierColumn {
+    /// The column of the person's own row, or `entry.column` of a child table.
+    pub column: String,
+    /// The rows that hold this kind.
+    pub condition: Condition,
+}
+
+/// `identifiers` of a person: kind to column, or only the kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identifiers {
     /// A person known by a key: kind of identifier to its column.
-    Columns(BTreeMap<String, String>),
+    Columns(BTreeMap<String, IdentifierColumn>),
     /// A person known only by addresses: the kinds.
     Kinds(Vec<String>),
 }
@@ -29,6 +38,10 @@ pub struct PersonLink {
     pub columns: Vec<String>,
     /// A path inside a JSON column (`$.userId`); then `columns` has exactly one.
     pub path: Option<String>,
+    /// The key stands after this text, with which the column begins; then `columns` has exactly one.
+    pub after: Option<String>,
+    /// The key ends before this text (`"@"`: the local part of an address); then `columns` has exactly one.
+    pub before: Option<String>,
     /// The rows for which the link holds.
     pub condition: Condition,
 }
@@ -118,6 +131,18 @@ pub enum SecretRef {
     File(String),
     /// `{ env = "…" }`
     Env(String),
+}
+
+/// How two identifiers of a kind compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Comparison {
+    /// To the byte.
+    Exact,
+    /// Without regard to case, and to blanks around it.
+    Email,
+    /// By its last digits.
+    Phone,
 }
 
 /// A URL, or `{ env = "…", default = "…" }`.

@@ -12,8 +12,8 @@ use super::condition::Condition;
 use super::period::{Keep, Period};
 use super::secret::is_credential_name;
 use super::values::{
-    AnonymiseStrategy, Columns, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef, TimeColumn, Unit,
-    UrlSource, Zone,
+    AnonymiseStrategy, Columns, IdentifierColumn, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
+    TimeColumn, Unit, UrlSource, Zone,
 };
 
 mod links;
@@ -55,7 +55,18 @@ value!(
     "Identifiers",
     json_schema!({
         "oneOf": [
-            { "type": "object", "additionalProperties": { "type": "string" } },
+            {
+                "type": "object",
+                "additionalProperties": {
+                    "oneOf": [
+                        { "type": "string" },
+                        {
+                            "type": "object", "required": ["column"], "additionalProperties": false,
+                            "properties": { "column": { "type": "string" }, "where": { "type": "object" } }
+                        }
+                    ]
+                }
+            },
             { "type": "array", "items": { "type": "string" }, "minItems": 1 }
         ]
     })
@@ -210,12 +221,23 @@ fn read_identifiers(value: Value) -> Read<Identifiers> {
     match value {
         Value::Table(table) if !table.is_empty() => table
             .into_iter()
-            .map(|(kind, column)| Ok((kind, text(column, expected)?)))
+            .map(|(kind, column)| Ok((kind, read_identifier(column, expected)?)))
             .collect::<Read<BTreeMap<_, _>>>()
             .map(Identifiers::Columns),
         Value::Array(_) => texts(value, expected).map(Identifiers::Kinds),
         other => Err(format!("{} stands here; {expected}", what(&other))),
     }
+}
+
+fn read_identifier(value: Value, expected: &str) -> Read<IdentifierColumn> {
+    let Value::Table(mut table) = value else {
+        return Ok(IdentifierColumn { column: text(value, expected)?, condition: Condition::default() });
+    };
+    let expected = "write { column = \"entry.column\", where = { … } }";
+    let column = text(table.remove("column").ok_or_else(|| format!("`column` is missing; {expected}"))?, expected)?;
+    let condition = table.remove("where").map(read_condition).transpose()?.unwrap_or_default();
+    none_left(&table, "column, where")?;
+    Ok(IdentifierColumn { column, condition })
 }
 
 const TIME: &str =

@@ -129,7 +129,7 @@ pub fn unfinished(node: &Node, scope: &Scope) -> Expr {
     if node.fate == Fate::Delete {
         return Expr::always();
     }
-    match &node.marker {
+    match node.marker.as_ref().filter(|_| node.marker_decides) {
         Some(MarkerColumn::Instant(age)) => Expr::Null(age.operand(scope), true),
         Some(MarkerColumn::Flag(column)) => Expr::IsNotTrue(Box::new(Expr::Compare(
             Operand { scope: scope.clone(), column: column.clone() },

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::columns::Reporter;
 use super::condition::{ResolvedTest, mismatch};
 use super::{
-    Age, AgeKind, Edge, Fate, FileOf, Graph, MarkerColumn, Node, Requirement, Resolved, links, overwrites, times,
+    Age, AgeKind, Edge, Fate, FileOf, Graph, MarkerColumn, Node, OnErasure, Requirement, Resolved, links, overwrites,
+    times,
 };
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
@@ -65,11 +66,16 @@ fn resolve_entry(
         overwrites,
         hash_keys,
         marker,
+        marker_decides: true,
         belongs_to: Vec::new(),
         unlink: Vec::new(),
         shared: entry.shared.unwrap_or_default(),
         file: None,
         requires: None,
+        persons: Vec::new(),
+        addresses: Vec::new(),
+        mentions: Vec::new(),
+        on_erasure: OnErasure::Delete,
         store,
         table,
     })

@@ -11,8 +11,10 @@ pub mod due;
 mod entries;
 mod links;
 mod overwrites;
+pub mod people;
 pub mod stores;
 mod times;
+pub mod walk;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +31,8 @@ pub use age::{Age, AgeKind};
 pub use condition::Resolved;
 pub use due::{Due, Why};
 pub use entries::condition as resolve_condition;
+pub use people::{Address, AddressLink, Compare, KeyForm, KeyLink, OnErasure, People, PersonKind};
+pub use walk::{Subject, Walk};
 
 /// What becomes of an expired row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +124,8 @@ pub struct Node {
     pub hash_keys: BTreeMap<String, crate::config::values::SecretRef>,
     /// What says that a row is done.
     pub marker: Option<MarkerColumn>,
+    /// Whether the marker alone says it; else it is set, and the columns themselves say it.
+    pub marker_decides: bool,
     /// Links to parents: the row goes when its parent goes.
     pub belongs_to: Vec<Edge>,
     /// References that become NULL when their target goes.
@@ -130,6 +136,14 @@ pub struct Node {
     pub file: Option<FileOf>,
     /// A row that does not satisfy this is expired at once.
     pub requires: Option<Requirement>,
+    /// How a row names persons by key.
+    pub persons: Vec<KeyLink>,
+    /// The columns that hold addresses of the customer whom a row is about.
+    pub addresses: Vec<AddressLink>,
+    /// The columns that hold addresses of somebody whom a row only mentions.
+    pub mentions: Vec<AddressLink>,
+    /// What an erasure does with a row.
+    pub on_erasure: OnErasure,
 }
 
 /// What a row must satisfy to be kept at all.
@@ -163,6 +177,7 @@ impl Node {
 pub struct Graph {
     nodes: BTreeMap<DataName, Node>,
     order: Vec<DataName>,
+    people: People,
 }
 
 impl Graph {
@@ -173,6 +188,7 @@ impl Graph {
         let mut graph = entries::resolve(document, catalogs, diagnostics);
         links::resolve(&mut graph, document, diagnostics);
         graph.order = links::children_first(&graph, diagnostics);
+        people::resolve(&mut graph, document, diagnostics);
         entries::resolve_requirements(&mut graph, document, diagnostics);
         entries::resolve_files(&mut graph, document, diagnostics);
         catalog_checks::check(&graph, document, catalogs, diagnostics);

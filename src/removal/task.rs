@@ -131,6 +131,7 @@ impl Task {
                     link: edge.columns.clone(),
                     seed_alias: alias,
                     seed: Box::new(self.due.expr(graph, node, &seed_scope, alias + 1)),
+                    step: Box::new(Expr::always()),
                 }
             }
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access as FileAccess, access};
 
-use super::conn::{Backend, Conn};
+use super::conn::{Backend, Conn, Raw};
 use super::connect::Tls;
 use super::error::{ErrorKind, StoreError};
 use super::pool::DatabaseSpec;
@@ -79,6 +79,9 @@ pub(in crate::store) fn apply(conn: &mut Conn, own_state: bool) -> Result<(), St
         }
         Backend::Sqlite => {
             conn.batch(SQLITE)?;
+            if let Raw::Sqlite(raw) = &mut conn.raw {
+                super::target::people::register(raw)?;
+            }
             if own_state {
                 conn.batch("PRAGMA journal_mode = WAL")?;
             }

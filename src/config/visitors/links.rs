@@ -8,10 +8,11 @@ use crate::config::diagnostic::did_you_mean;
 use crate::config::values::{Link, Links, PersonLink, PersonLinks, Requires};
 use crate::names::DataName;
 
-const PERSON: &str = "write a column, a list of the columns of one key, { column = …, where = … }, { json = …, path = … }, or a list of such tables";
+const PERSON: &str = "write a column, a list of the columns of one key, { column = …, where = … }, { column = …, after = \"user\", before = \"/\" }, { json = …, path = … }, or a list of such tables";
 
 pub(super) fn read_person_links(value: Value) -> Read<PersonLinks> {
-    let plain = |columns| PersonLink { columns, path: None, condition: Condition::default() };
+    let plain =
+        |columns| PersonLink { columns, path: None, after: None, before: None, condition: Condition::default() };
     match value {
         Value::Array(list) if list.iter().any(Value::is_table) => {
             list.into_iter().map(read_person_link).collect::<Read<Vec<_>>>().map(PersonLinks)
@@ -25,13 +26,23 @@ pub(super) fn read_person_link(value: Value) -> Read<PersonLink> {
     let Value::Table(mut table) = value else { return Err(format!("{} stands here; {PERSON}", what(&value))) };
     let condition = table.remove("where").map(read_condition).transpose()?.unwrap_or_default();
     let path = table.remove("path").map(|path| text(path, PERSON)).transpose()?;
+    // Blanks count here, so a text of blanks is one.
+    let mut part = |key: &str| match table.remove(key) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+        Some(_) => Err(format!("`{key}` is a text that is not empty; {PERSON}")),
+    };
+    let (after, before) = (part("after")?, part("before")?);
     let columns = match (table.remove("column"), table.remove("json")) {
         (Some(column), None) if path.is_none() => texts(column, PERSON)?,
-        (None, Some(json)) if path.is_some() => vec![text(json, PERSON)?],
+        (None, Some(json)) if path.is_some() && after.is_none() && before.is_none() => vec![text(json, PERSON)?],
         _ => return Err(format!("this names no column; {PERSON}")),
     };
-    none_left(&table, "column, json, path, where")?;
-    Ok(PersonLink { columns, path, condition })
+    if columns.len() > 1 && (after.is_some() || before.is_some()) {
+        return Err(format!("a part of a column names a key of one column; {PERSON}"));
+    }
+    none_left(&table, "column, json, path, after, before, where")?;
+    Ok(PersonLink { columns, path, after, before, condition })
 }
 
 pub(super) fn none_left(table: &toml::Table, known: &str) -> Read<()> {

@@ -3,6 +3,7 @@
 //! A condition is built once, by the graph, and then stands in the count of a preview, in the probe for the next batch and
 //! in the deleting statement itself. All names in it come from a catalog, all values are bound.
 
+use super::people::{self, Alike, JsonStep};
 use super::shape::Shape;
 use crate::redact::Sealed;
 use crate::store::catalog::{Column, Table, TypeClass};
@@ -70,7 +71,10 @@ impl Operand {
 
 /// The aliases of sub-selects; nesting is as deep as links are long.
 pub(super) fn alias(number: u8) -> &'static str {
-    const NAMES: [&str; 12] = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11"];
+    const NAMES: [&str; 32] = [
+        "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "r16",
+        "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "r31",
+    ];
     NAMES[usize::from(number) % NAMES.len()]
 }
 
@@ -131,6 +135,14 @@ pub enum Expr {
     Null(Operand, bool),
     /// Two columns that are equal.
     Same(Operand, Operand),
+    /// A column equal to a value to the byte, whatever its collation.
+    Exact(Operand, Sealed),
+    /// A column that holds the same address.
+    Alike(Operand, Alike),
+    /// A column whose text begins with this.
+    Begins(Operand, Sealed),
+    /// What stands at a path within a JSON column: this text, or, with none, anything.
+    Json(Operand, Vec<JsonStep>, Option<Sealed>),
     /// A row of another table (or of the same) under an alias.
     Exists {
         /// The table.
@@ -173,6 +185,8 @@ pub enum Expr {
         seed_alias: u8,
         /// Which rows begin.
         seed: Box<Expr>,
+        /// Which referring rows are followed, seen under the alias after `seed_alias`.
+        step: Box<Expr>,
     },
     /// PostgreSQL: rows on pages `from..to` of the table's own file.
     Pages {
@@ -192,6 +206,11 @@ impl Expr {
     /// Whether this is [`Expr::always`].
     pub fn is_always(&self) -> bool {
         matches!(self, Self::All(parts) if parts.iter().all(Expr::is_always))
+    }
+
+    /// Whether two columns compare as they are; others compare as text.
+    pub fn are_comparable(left: &Column, right: &Column) -> bool {
+        comparable(left, right)
     }
 
     /// The condition is not true: false or unknown.
@@ -241,6 +260,10 @@ impl Expr {
                 stmt.sql(if *is_null { " IS NULL" } else { " IS NOT NULL" });
             }
             Self::Same(left, right) => write_same(stmt, backend, left, right),
+            Self::Exact(operand, value) => people::write_exact(stmt, backend, operand, value),
+            Self::Alike(operand, alike) => people::write_alike(stmt, backend, operand, alike),
+            Self::Begins(operand, start) => people::write_begins(stmt, backend, operand, start),
+            Self::Json(operand, path, value) => people::write_json(stmt, backend, operand, path, value.as_ref()),
             Self::Exists { table, alias: number, condition } => {
                 stmt.sql("EXISTS (SELECT 1 FROM ");
                 table.write(stmt);

@@ -27,8 +27,8 @@ pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
             condition.write(stmt, backend);
             stmt.sql(")");
         }
-        Expr::Closure { key, table, link, seed_alias, seed } => {
-            write_closure(stmt, backend, (key, table, link), *seed_alias, seed);
+        Expr::Closure { key, table, link, seed_alias, seed, step } => {
+            write_closure(stmt, backend, (key, table, link), *seed_alias, (seed, step));
         }
         _ => {}
     }
@@ -45,8 +45,9 @@ fn write_closure(
         &[(crate::store::catalog::Column, crate::store::catalog::Column)],
     ),
     seed_alias: u8,
-    seed: &Expr,
+    (seed, step): (&Expr, &Expr),
 ) {
+    let below = alias(seed_alias.wrapping_add(1));
     const KEYS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
     const LINKS: [&str; 8] = ["l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"];
     let names = |stmt: &mut Stmt, prefix: &'static str| {
@@ -72,13 +73,17 @@ fn write_closure(
     stmt.sql(" ").sql(alias(seed_alias)).sql(" WHERE ");
     seed.write(stmt, backend);
     stmt.sql(" UNION SELECT ");
-    columns(stmt, "below");
+    columns(stmt, below);
     stmt.sql(" FROM ");
     table.write(stmt);
-    stmt.sql(" below JOIN going ON ");
+    stmt.sql(" ").sql(below).sql(" JOIN going ON ");
     for (index, (referring, _)) in link.iter().enumerate() {
         separate(stmt, index, " AND ");
-        stmt.sql("below.").name(&referring.name).sql(" = going.").sql(LINKS[index % LINKS.len()]);
+        stmt.sql(below).sql(".").name(&referring.name).sql(" = going.").sql(LINKS[index % LINKS.len()]);
+    }
+    if !step.is_always() {
+        stmt.sql(" WHERE ");
+        step.write(stmt, backend);
     }
     stmt.sql(") SELECT ");
     for (index, name) in KEYS.iter().take(key.len()).enumerate() {

@@ -2,9 +2,11 @@
 
 pub mod expr;
 mod keys;
+pub mod people;
 pub mod probe;
 pub mod shape;
 pub mod statements;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
+pub use people::{Alike, JsonStep};
 pub use shape::Shape;
