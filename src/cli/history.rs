@@ -39,19 +39,20 @@ fn json(run: &RunRecord, steps: &[StepRecord]) -> serde_json::Value {
     serde_json::json!({
         "run": run.id, "job": run.job, "kind": run.kind, "outcome": run.outcome, "started": utc(run.started_at),
         "ended": run.ended_at.map(utc), "cutoff": run.cutoff.map(utc), "rows": run.row_count, "files": run.file_count,
-        "host": run.host, "note": run.note, "steps": steps,
+        "host": run.host, "note": run.note, "slot": run.slot.map(utc), "trigger": run.started_by, "steps": steps,
     })
 }
 
 fn table(runs: &[(RunRecord, Vec<StepRecord>)], zone: chrono_tz::Tz) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["started", "job", "outcome", "rows", "files", "took", "note"]);
+    table.set_header(["started", "trigger", "job", "outcome", "rows", "files", "took", "note"]);
     for (run, _) in runs {
         let right = |value: i64| Cell::new(grouped(value.unsigned_abs())).set_alignment(CellAlignment::Right);
         let took = run.ended_at.map(|end| (end - run.started_at).as_seconds_f64());
         table.add_row(vec![
             Cell::new(run.started_at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z")),
+            Cell::new(run.started_by.as_deref().unwrap_or_default()),
             Cell::new(&run.job),
             Cell::new(run.outcome.as_deref().unwrap_or("running")),
             right(run.row_count),

@@ -212,6 +212,7 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     start_logging(&cli.log);
+    crate::control::panics::tell_places_only();
     let ready = if cli.command.reads_policy() { privilege::become_owner(&cli.config) } else { Ok(()) };
     match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),

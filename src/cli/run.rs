@@ -3,8 +3,7 @@
 use super::progress::Shown;
 use super::{Cli, Format, RunArgs};
 use crate::clock::Clock;
-use crate::control::runner::{Ended, Options, Ran, Refusal, run_job};
-use crate::control::{Exit, Failure, Site};
+use crate::control::{Ended, Exit, Failure, Limits, Occasion, Options, Ran, Refusal, Site, run_job};
 use crate::jobs::{Job, Outcome};
 use crate::plan::{describe, grouped};
 use crate::stop::Stop;
@@ -28,6 +27,9 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
         outside_window: args.outside_window,
         clock,
         stop,
+        occasion: Occasion::Manual,
+        limits: Limits::default(),
+        lease: site.loaded.document.state.lease(),
     };
     let jobs = site.select(&args.jobs)?;
     let mut exit = Exit::Done;
@@ -63,7 +65,7 @@ fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
             );
             return;
         }
-        Ended::With(_) => None,
+        Ended::Refused(Refusal::Done | Refusal::Clock(_)) | Ended::With(_) => None,
         Ended::Failed(error) => Some(error.to_string()),
     };
     if format == Format::Json {

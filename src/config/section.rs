@@ -287,6 +287,11 @@ impl State {
         UrlSource::Literal("sqlite:/var/lib/retentiond/state.db".to_owned())
     }
 
+    /// How long the lease of a job holds without being renewed.
+    pub fn lease(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(30)
+    }
+
     pub(super) fn default_keep() -> super::period::Keep {
         super::period::Keep::parse("24 months").unwrap_or(super::period::Keep::Forever)
     }

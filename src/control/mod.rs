@@ -4,9 +4,13 @@
 //! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
 
 pub mod failure;
+mod keeper;
+pub mod panics;
+pub mod ran;
 pub mod runner;
 pub mod site;
 
 pub use failure::{Exit, Failure, exit_of};
-pub use runner::{Options, Ran, run_job};
+pub use ran::{Ended, Ran, Refusal};
+pub use runner::{Limits, Occasion, Options, fail_job, run_job};
 pub use site::Site;

@@ -1,29 +1,35 @@
 //! One run of one job: under its lease, against stores whose clocks and gates were looked at, and remembered.
 //!
-//! **Invariant.** Nothing is begun without the job's lease; every batch carries its fencing token into the store's own
-//! transaction; between batches the stop flag, the pause switch and the lease are asked. Whatever ends the run, its
-//! record has an outcome, and a run that was killed is found without one and marked `interrupted` by the next.
+//! **Invariant.** Nothing is begun without the job's lease, nor by a clock that is in doubt; every batch carries the
+//! lease's fencing token into the store's own transaction; between batches the stop flag, the pause switch, the time limits
+//! and the lease are asked. Whatever ends the run, a panic included, its record has an outcome, and a run that was killed is
+//! found without one and marked `interrupted` by the next.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::failure::{Exit, Failure, exit_of};
+use super::failure::Failure;
+use super::keeper::Keeper;
+use super::panics::caught;
+use super::ran::{Ended, Ran, Refusal};
 use super::site::Site;
-use crate::clock::Clock;
+use crate::clock::{Clock, uptime};
 use crate::jobs::session::RunProgress;
 use crate::jobs::{Job, Look, Outcome, Report, Session};
 use crate::plan::BrakeName;
 use crate::removal::{Halt, Permit, RemovalError};
 use crate::stop::Stop;
 use crate::store::pool::Database;
-use crate::store::state::{self, Lease, LeaseError, NewStep, RunId};
+use crate::store::state::{self, Begun, End, Lease, NewRun, NewStep, NotBegun, SlotFate, Trigger};
 use crate::store::{StoreError, gate};
 
-/// A lease holds for so long without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
 /// The clocks of the daemon and of a store may differ by this much.
-const SKEW: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+const SKEW: i64 = 60;
+/// For so long the end of a run is tried to be written down.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a run is started with, besides the site.
 pub struct Options {
@@ -37,42 +43,74 @@ pub struct Options {
     pub clock: Clock,
     /// The stop flag.
     pub stop: Stop,
+    /// Why it runs.
+    pub occasion: Occasion,
+    /// When it has to end.
+    pub limits: Limits,
+    /// How long its lease holds without being renewed.
+    pub lease: Duration,
 }
 
-/// Why a run was not begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// Another process has the job's lease.
-    Running {
-        /// Its host.
-        host: String,
-        /// Its number there.
-        pid: String,
+/// Asked before a run is begun, with its present instant: why that instant cannot be trusted.
+pub type ClockDoubt = Arc<dyn Fn(DateTime<Utc>) -> Option<String> + Send + Sync>;
+/// What becomes of a slot after a run of it ended like this, having been begun so many times before.
+pub type Afterwards = Arc<dyn Fn(&Result<Outcome, RemovalError>, u32) -> SlotFate + Send + Sync>;
+
+/// Why a run runs.
+#[derive(Clone)]
+pub enum Occasion {
+    /// A person started it.
+    Manual,
+    /// It was due.
+    Slot {
+        /// When.
+        slot: DateTime<Utc>,
+        /// In time, or late.
+        trigger: Trigger,
+        /// Whether the clock can be trusted.
+        doubt: ClockDoubt,
+        /// What becomes of the slot.
+        afterwards: Afterwards,
     },
-    /// The job, or all jobs, are paused.
-    Paused,
 }
 
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// It was not begun.
-    Refused(Refusal),
-    /// It came to an end.
-    With(Outcome),
-    /// It failed; what was done before is in the report.
-    Failed(RemovalError),
+/// When a run has to end. It then ends after its present batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// A run that takes longer fails: something is wrong with it.
+    pub timeout: Option<Duration>,
+    /// A blackout begins: the run is truncated, and the next goes on.
+    pub until: Option<DateTime<Utc>>,
 }
 
-/// One run, over.
-#[derive(Debug)]
-pub struct Ran {
-    /// Its id; none when it was refused.
-    pub run: Option<RunId>,
-    /// What it did.
-    pub report: Report,
-    /// How it ended.
-    pub ended: Ended,
+impl Occasion {
+    fn trigger(&self) -> Trigger {
+        match self {
+            Self::Manual => Trigger::Manual,
+            Self::Slot { trigger, .. } => *trigger,
+        }
+    }
+
+    fn slot(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Manual => None,
+            Self::Slot { slot, .. } => Some(*slot),
+        }
+    }
+
+    fn doubt(&self, now: DateTime<Utc>) -> Option<String> {
+        match self {
+            Self::Manual => None,
+            Self::Slot { doubt, .. } => doubt(now),
+        }
+    }
+
+    fn afterwards(&self, ended: &Result<Outcome, RemovalError>, attempts: u32) -> SlotFate {
+        match self {
+            Self::Manual => SlotFate::Ended,
+            Self::Slot { afterwards, .. } => afterwards(ended, attempts),
+        }
+    }
 }
 
 /// Runs one job under its lease, and remembers the run.
@@ -87,41 +125,27 @@ pub fn run_job(
     progress: &mut dyn RunProgress,
 ) -> Result<Ran, Failure> {
     let name = job.name().as_str();
-    let refused = |why| Ok(Ran { run: None, report: Report::default(), ended: Ended::Refused(why) });
-    let mut conn = memory.conn()?;
-    let lease = match Lease::acquire(&mut conn, name, &state::this_process(), options.clock.now(), LEASE) {
-        Ok(lease) => lease,
-        Err(LeaseError::Held { by, .. }) => {
-            let mut parts = by.split(':').map(str::to_owned);
-            let (host, pid) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            return refused(Refusal::Running { host, pid });
+    let policy = job.policy_hash();
+    remembered(memory, name, job.kind(), &policy, options, |begun, keeper, report| {
+        let now = options.clock.now();
+        if let Some(doubt) = options.occasion.doubt(now) {
+            return Err(RemovalError::Doubt(doubt));
         }
-        Err(LeaseError::Store(error)) => return Err(error.into()),
-    };
-    if state::is_paused(&mut conn, name)? {
-        lease.release(&mut conn, options.clock.now())?;
-        return refused(Refusal::Paused);
-    }
-    state::mark_interrupted(&mut conn, name, options.clock.now())?;
-    let run = state::begin_run(&mut conn, name, job.kind(), &job.policy_hash(), options.clock.now())?;
-    let usual = state::usual_rows(&mut conn, name)?;
-    let mut report = Report::default();
-    let mut permit = Held {
-        memory,
-        lease: &lease,
-        name,
-        clock: options.clock,
-        stop: options.stop.clone(),
-        renewed: std::time::Instant::now(),
-    };
-    let now = options.clock.now();
-    let ended = prepare_stores(site, job, &lease, now).and_then(|()| {
+        let accepted = state::accepted_store_clocks(&mut *memory.conn()?)?;
+        prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
+        let mut permit = Held { memory, keeper, name, options, started: uptime() };
         let mut session = Session {
-            look: Look { document: &site.loaded.document, graph: &site.graph, stores: &site.stores, now, usual },
+            look: Look {
+                document: &site.loaded.document,
+                graph: &site.graph,
+                stores: &site.stores,
+                now,
+                usual: begun.usual,
+            },
             clock: options.clock,
             stop: options.stop.clone(),
-            run: run.as_str().to_owned(),
-            token: lease.token(),
+            run: begun.run.as_str().to_owned(),
+            token: begun.lease.token(),
             ledgers: site.ledgers.clone(),
             released: options.released.clone(),
             unpaced: options.unpaced,
@@ -129,86 +153,116 @@ pub fn run_job(
             permit: &mut permit,
             progress,
         };
-        job.run(&mut session, &mut report)
-    });
-    remember(&mut conn, &run, &report, &ended, options.clock.now())?;
-    lease.release(&mut conn, options.clock.now())?;
-    Ok(Ran { run: Some(run), report, ended: ended.map_or_else(Ended::Failed, Ended::With) })
+        job.run(&mut session, report)
+    })
 }
 
-impl Ran {
-    /// The exit code that the run deserves.
-    pub fn exit(&self) -> Exit {
-        match &self.ended {
-            Ended::Refused(_) | Ended::With(Outcome::Braked | Outcome::Held) => Exit::Braked,
-            Ended::With(_) => Exit::Done,
-            Ended::Failed(error) => exit_of(error),
-        }
-    }
+/// Remembers a run that failed before its job could be looked at: a store was away, the map does not fit any more.
+///
+/// # Errors
+/// When retentiond's own state fails.
+pub fn fail_job(
+    memory: &Database,
+    name: &str,
+    kind: &str,
+    options: &Options,
+    error: RemovalError,
+) -> Result<Ran, Failure> {
+    remembered(memory, name, kind, "", options, |_, _, _| Err(error))
+}
 
-    /// The outcome's word; a run that was refused did not succeed either.
-    pub fn outcome(&self) -> Outcome {
-        match &self.ended {
-            Ended::With(outcome) => *outcome,
-            Ended::Refused(_) | Ended::Failed(_) => Outcome::Failed,
-        }
+/// Does something as a run: under the job's lease, with a record.
+fn remembered(
+    memory: &Database,
+    name: &str,
+    kind: &str,
+    policy_hash: &str,
+    options: &Options,
+    work: impl FnOnce(&Begun, &Keeper, &mut Report) -> Result<Outcome, RemovalError>,
+) -> Result<Ran, Failure> {
+    if let Some(doubt) = options.occasion.doubt(options.clock.now()) {
+        return Ok(Ran::refused(Refusal::Clock(doubt)));
     }
-
-    /// Why it did not do what it should.
-    pub fn error(&self) -> Option<String> {
-        match &self.ended {
-            Ended::With(_) => None,
-            Ended::Refused(Refusal::Running { .. }) => Some("another process runs this job".to_owned()),
-            Ended::Refused(Refusal::Paused) => Some("paused".to_owned()),
-            Ended::Failed(error) => Some(error.to_string()),
+    let asked = uptime();
+    let new = NewRun {
+        job: name,
+        kind,
+        policy_hash,
+        trigger: options.occasion.trigger(),
+        slot: options.occasion.slot(),
+        lease: options.lease,
+    };
+    let begun = state::begin(&mut *memory.conn()?, &new, options.clock);
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(NotBegun::Held(by)) => {
+            let mut parts = by.split(':').map(str::to_owned);
+            let (host, pid) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            return Ok(Ran::refused(Refusal::Running { host, pid }));
         }
-    }
+        Err(NotBegun::Paused) => return Ok(Ran::refused(Refusal::Paused)),
+        Err(NotBegun::Done) => return Ok(Ran::refused(Refusal::Done)),
+        Err(NotBegun::Store(error)) => return Err(error.into()),
+    };
+    let keeper = Keeper::start(memory, &begun.lease, options.clock, options.lease, asked);
+    let mut report = Report::default();
+    let ended = caught(|| work(&begun, &keeper, &mut report))
+        .unwrap_or_else(|place| Err(RemovalError::Doubt(format!("{place}; this is a mistake in retentiond"))));
+    drop(keeper);
+    let fate = options.occasion.afterwards(&ended, begun.attempts);
+    let ours = write_end(memory, &begun, &end_of(&report, &ended), fate, options)?;
+    let ended = if ours { ended } else { Err(RemovalError::Overtaken) };
+    Ok(Ran {
+        run: Some(begun.run),
+        report,
+        ended: ended.map_or_else(Ended::Failed, Ended::With),
+        took: uptime().saturating_sub(asked),
+        again: ours && fate != SlotFate::Ended,
+    })
+}
 
-    /// The run as `retentiond run --format json` prints it.
-    pub fn to_json(&self, job: &dyn Job) -> serde_json::Value {
-        let report = &self.report;
-        let plan = report.plan.as_ref();
-        let cutoff = plan.and_then(|plan| plan.cutoff).map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-        let mut json = serde_json::json!({
-            "job": job.name(),
-            "kind": job.kind(),
-            "outcome": self.outcome(),
-            "cutoff": cutoff,
-            "plan": plan.map(|plan| plan.plan.clone()),
-            "steps": report.steps,
-            "rows": report.rows(),
-            "files": report.files(),
-            "files_missing": report.missing_files,
-            "files_swept": report.swept_files,
-            "seconds": report.removing.as_secs_f64(),
-            "transactions": transactions(report),
-        });
-        if let Some(object) = json.as_object_mut() {
-            if let Some(plan) = plan.filter(|_| self.outcome() == Outcome::Braked) {
-                object.insert("brakes".to_owned(), serde_json::to_value(&plan.brakes).unwrap_or_default());
+/// Writes down how a run ended; while the state is away, for a while over and over.
+fn write_end(
+    memory: &Database,
+    begun: &Begun,
+    end: &End,
+    fate: SlotFate,
+    options: &Options,
+) -> Result<bool, StoreError> {
+    let started = uptime();
+    loop {
+        let written = memory.conn().and_then(|mut conn| state::end(&mut conn, begun, end, fate, options.clock));
+        match written {
+            Err(error) if uptime().saturating_sub(started) < PATIENCE && !options.stop.is_raised() => {
+                tracing::warn!(%error, run = begun.run.as_str(), "the end of a run cannot be written down yet");
+                std::thread::sleep(Duration::from_secs(1));
             }
-            if let Some(error) = self.error() {
-                object.insert("error".to_owned(), error.into());
-            }
+            result => return result,
         }
-        json
     }
 }
 
 /// Before the first batch: the stores' clocks agree with ours, and their gates know our token.
-fn prepare_stores(site: &Site, job: &dyn Job, lease: &Lease, now: DateTime<Utc>) -> Result<(), RemovalError> {
+fn prepare_stores(
+    site: &Site,
+    job: &dyn Job,
+    lease: &Lease,
+    now: DateTime<Utc>,
+    accepted: &BTreeMap<String, i64>,
+    patience: Duration,
+) -> Result<(), RemovalError> {
     for store in job.stores(&site.graph) {
         let Some(database) = site.stores.database(&store) else { continue };
         let mut conn = database.conn()?;
-        let skew = conn.clock_skew(now)?;
-        if skew.abs() > SKEW {
+        let skew = conn.clock_skew(now)?.num_seconds();
+        let agreed = accepted.get(store.as_str()).copied().unwrap_or_default();
+        if skew.abs() > SKEW && skew.saturating_sub(agreed).saturating_abs() > SKEW {
             return Err(RemovalError::Doubt(format!(
-                "the clock of store `{store}` and ours differ by {} s; until they agree nothing is removed",
-                skew.num_seconds()
+                "the clock of store `{store}` and ours differ by {skew} s; until they agree, or `retentiond accept-clock` accepts it, nothing is removed"
             )));
         }
         if site.ledgers.get(&store).copied().unwrap_or_default() {
-            raise_gate(&mut conn, job.name().as_str(), lease.token())?;
+            raise_gate(&mut conn, job.name().as_str(), lease.token(), patience)?;
             for node in site.graph.children_first().filter(|node| node.store == store) {
                 if gate::held_any(&mut conn, node.name.as_str())? {
                     return Err(RemovalError::Doubt(format!(
@@ -224,13 +278,15 @@ fn prepare_stores(site: &Site, job: &dyn Job, lease: &Lease, now: DateTime<Utc>)
 
 /// Raises a store's gate to our token, and waits for a batch in flight there: the server may still be at the last one of
 /// a process that was killed a moment ago.
-fn raise_gate(conn: &mut crate::store::Conn, job: &str, token: i64) -> Result<(), RemovalError> {
-    let started = std::time::Instant::now();
+fn raise_gate(conn: &mut crate::store::Conn, job: &str, token: i64, patience: Duration) -> Result<(), RemovalError> {
+    let started = uptime();
     loop {
         match gate::raise(conn, job, token) {
             Ok(()) => return Ok(()),
             Err(gate::GateError::Overtaken) => return Err(RemovalError::Overtaken),
-            Err(gate::GateError::Store(error)) if error.is_transient() && started.elapsed() < LEASE / 2 => {
+            Err(gate::GateError::Store(error))
+                if error.is_transient() && uptime().saturating_sub(started) < patience =>
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(gate::GateError::Store(error)) => return Err(error.into()),
@@ -238,69 +294,68 @@ fn raise_gate(conn: &mut crate::store::Conn, job: &str, token: i64) -> Result<()
     }
 }
 
-/// Asked between batches: the stop flag, the pause switch, the lease.
+/// Asked between batches: the stop flag, the pause switch, the limits, the lease.
 struct Held<'a> {
     memory: &'a Database,
-    lease: &'a Lease,
+    keeper: &'a Keeper,
     name: &'a str,
-    clock: Clock,
-    stop: Stop,
-    renewed: std::time::Instant,
+    options: &'a Options,
+    started: Duration,
 }
 
 impl Permit for Held<'_> {
     fn next(&mut self) -> Result<Option<Halt>, RemovalError> {
-        if self.stop.is_raised() {
+        if self.options.stop.is_raised() {
             return Ok(Some(Halt::Stopped));
         }
-        let mut conn = self.memory.conn()?;
-        if state::is_paused(&mut conn, self.name)? {
-            return Ok(Some(Halt::Stopped));
+        let limits = &self.options.limits;
+        if let Some(timeout) = limits.timeout.filter(|timeout| uptime().saturating_sub(self.started) >= *timeout) {
+            return Err(RemovalError::Doubt(format!(
+                "it took longer than its timeout of {} s and was stopped between two batches; what they did stays done",
+                timeout.as_secs()
+            )));
         }
-        if self.renewed.elapsed() >= LEASE / 3 {
-            match self.lease.renew(&mut conn, self.clock.now(), LEASE) {
-                Ok(()) => self.renewed = std::time::Instant::now(),
-                Err(LeaseError::Held { .. }) => return Err(RemovalError::Overtaken),
-                Err(LeaseError::Store(error)) => return Err(error.into()),
-            }
+        if limits.until.is_some_and(|until| self.options.clock.now() >= until) {
+            return Ok(Some(Halt::Truncated));
+        }
+        self.keeper.hold()?;
+        if state::is_paused(&mut *self.memory.conn()?, self.name)? {
+            return Ok(Some(Halt::Stopped));
         }
         Ok(None)
     }
+
+    fn holds(&self) -> bool {
+        self.keeper.holds()
+    }
 }
 
-fn remember(
-    conn: &mut crate::store::Conn,
-    run: &state::RunId,
-    report: &Report,
-    ended: &Result<Outcome, RemovalError>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    for (position, step) in report.steps.iter().enumerate() {
-        let new = NewStep {
-            position: i32::try_from(position).unwrap_or(i32::MAX),
-            data: step.data.to_string(),
-            store: step.store.to_string(),
-            action: step.action.as_str().to_owned(),
-            rule: Some(step.rule.clone()),
-            rows: step.rows,
-            files: step.files,
-            held: step.held,
-            cutoff: step.cutoff,
-        };
-        state::record_step(conn, run, &new)?;
-    }
+/// What is remembered of a run.
+fn end_of(report: &Report, ended: &Result<Outcome, RemovalError>) -> End {
+    let step = |(position, step): (usize, &crate::plan::Step)| NewStep {
+        position: i32::try_from(position).unwrap_or(i32::MAX),
+        data: step.data.to_string(),
+        store: step.store.to_string(),
+        action: step.action.as_str().to_owned(),
+        rule: Some(step.rule.clone()),
+        rows: step.rows,
+        files: step.files,
+        held: step.held,
+        cutoff: step.cutoff,
+    };
     let (outcome, note) = match ended {
         Ok(outcome) => (outcome.as_str(), None),
         Err(error) => (Outcome::Failed.as_str(), Some(error.to_string())),
     };
-    let cutoff = report.plan.as_ref().and_then(|plan| plan.cutoff);
-    state::finish_run(conn, run, outcome, cutoff, report.rows(), report.files(), note.as_deref(), now)
+    End {
+        outcome,
+        cutoff: report.plan.as_ref().and_then(|plan| plan.cutoff),
+        rows: report.rows(),
+        files: report.files(),
+        note,
+        steps: report.steps.iter().enumerate().map(step).collect(),
+    }
 }
 
-/// Number, median and longest of the transactions, in milliseconds.
-fn transactions(report: &Report) -> serde_json::Value {
-    let mut times = report.transactions.clone();
-    times.sort();
-    let ms = |time: Option<&Duration>| time.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
-    serde_json::json!({ "count": times.len(), "median_ms": ms(times.get(times.len() / 2)), "longest_ms": ms(times.last()) })
-}
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::removal::RemovalError;
 pub use session::{Look, Outcome, Report, Session};
 
 /// One job of the file, ready to be planned and run.
-pub trait Job: Send {
+pub trait Job: Send + Sync {
     /// The job's name.
     fn name(&self) -> &JobName;
     /// The kind, as the file writes it.

@@ -83,7 +83,9 @@ pub(super) fn transact(
 
 fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
     match gate::enter(conn, &context.job, context.token) {
-        Ok(()) => Ok(()),
+        // Behind the gate nobody can take the job over before this batch is committed.
+        Ok(()) if context.permit.holds() => Ok(()),
+        Ok(()) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),
     }

@@ -68,6 +68,10 @@ pub trait Permit {
     /// # Errors
     /// When the lease is lost or the state cannot be reached.
     fn next(&mut self) -> Result<Option<Halt>, RemovalError>;
+
+    /// Whether the run still has its lease; asked within each batch's transaction, by a clock that counts the time for
+    /// which the process was suspended.
+    fn holds(&self) -> bool;
 }
 
 /// Hears what has been done, after it was committed.

@@ -25,4 +25,8 @@ impl Permit for Budget<'_> {
         let spent = self.until.is_some_and(|until| now >= until);
         Ok((closed || spent).then_some(Halt::Truncated))
     }
+
+    fn holds(&self) -> bool {
+        self.inner.holds()
+    }
 }

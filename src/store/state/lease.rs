@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::holder;
 use super::schema::leases;
@@ -42,9 +41,12 @@ impl Lease {
     /// Takes the lease of a job, if nobody has it, its holder let it expire, or its holder's process is gone from this
     /// host ([`super::this_process`]); such a process cannot work under it any more.
     ///
+    /// `now` is the state's own time ([`super::server_now`]), so that daemons whose clocks differ agree when a lease ends.
+    ///
     /// # Errors
-    /// [`LeaseError::Held`] when somebody else has it.
-    pub fn acquire(
+    /// [`LeaseError::Held`] when somebody else has it; a constraint's error when somebody took the job's very first lease
+    /// at the same moment.
+    pub(super) fn acquire(
         conn: &mut Conn,
         job: &str,
         name: &str,
@@ -52,7 +54,8 @@ impl Lease {
         ttl: Duration,
     ) -> Result<Self, LeaseError> {
         let expires = (now + ttl).naive_utc();
-        // Two looks: between the first and the change of a row, another process may have been quicker.
+        // Two looks: between the first and the change of a row, another process may have been quicker. Where it inserted
+        // the first row, PostgreSQL ends our transaction: that is a constraint's error, and the caller begins again.
         for _ in 0..2 {
             let Some((by, token, until)) = current(conn, job)? else {
                 let first = (
@@ -61,11 +64,9 @@ impl Lease {
                     leases::token.eq(1_i64),
                     leases::expires_at.eq(expires),
                 );
-                match on!(conn, raw => diesel::insert_into(leases::table).values(first).execute(raw)) {
-                    Ok(_) => return Ok(Self { job: job.to_owned(), holder: name.to_owned(), token: 1 }),
-                    Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => continue,
-                    Err(error) => return Err(StoreError::from_catalog(&error).into()),
-                }
+                on!(conn, raw => diesel::insert_into(leases::table).values(first).execute(raw))
+                    .map_err(|error| StoreError::from_catalog(&error))?;
+                return Ok(Self { job: job.to_owned(), holder: name.to_owned(), token: 1 });
             };
             if until > now && !holder::is_gone(&by) {
                 return Err(LeaseError::Held { by, until });
@@ -87,7 +88,7 @@ impl Lease {
         self.token
     }
 
-    /// Prolongs the lease.
+    /// Prolongs the lease, from `now` of the state's own time.
     ///
     /// # Errors
     /// [`LeaseError::Held`] when somebody else took it meanwhile.
@@ -100,10 +101,7 @@ impl Lease {
     }
 
     /// Gives the lease back; its row stays, so that the next token is greater.
-    ///
-    /// # Errors
-    /// When the state cannot be written.
-    pub fn release(&self, conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub(super) fn release(&self, conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.set_expiry(conn, now).map(drop)
     }
 

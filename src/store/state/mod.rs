@@ -1,24 +1,29 @@
-//! retentiond's own memory: runs, their steps, leases, pauses. Typed tables, one schema for all three databases; no upsert
+//! retentiond's own memory: runs, their steps, slots, leases, pauses. Typed tables, one schema for all three databases; no upsert
 //! and no `RETURNING`, which they do not share.
 
+mod clocks;
 mod holder;
 mod lease;
 mod runs;
 mod schema;
+mod slots;
 mod switch;
+mod work;
 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 
 use super::conn::Raw;
 use super::{Conn, ErrorKind, StoreError};
 
+pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use holder::this_process;
 pub use lease::{Lease, LeaseError};
-pub use runs::{
-    NewStep, RunId, RunRecord, StepRecord, begin_run, finish_run, forget_before, history, last_success,
-    mark_interrupted, record_step, usual_rows,
+pub use runs::{End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, last_success, usual_rows};
+pub use slots::{
+    Claim, Claimed, NewSlot, OpenSlot, SlotFate, claim, cursors, forget_slots, give_up, leased_jobs, open_slots,
 };
 pub use switch::{is_paused, pause, resume};
+pub use work::{Begun, NewRun, NotBegun, begin, end, server_now};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/state/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/state/postgres");

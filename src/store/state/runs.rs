@@ -53,6 +53,40 @@ pub struct RunRecord {
     pub host: String,
     /// What went wrong, without personal data.
     pub note: Option<String>,
+    /// When it was due; none when a person started it.
+    pub slot: Option<NaiveDateTime>,
+    /// What started it; `None` in a run of an older version.
+    pub started_by: Option<String>,
+}
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its schedule.
+    Schedule,
+    /// Its schedule, for a slot that was missed.
+    CatchUp,
+    /// A person.
+    Manual,
+    /// A run of the same slot that failed or was interrupted.
+    Retry,
+}
+
+impl Trigger {
+    /// The word in tables and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::CatchUp => "catch_up",
+            Self::Manual => "manual",
+            Self::Retry => "retry",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Self {
+        let all = [Self::Schedule, Self::CatchUp, Self::Retry];
+        all.into_iter().find(|trigger| trigger.as_str() == word).unwrap_or(Self::Manual)
+    }
 }
 
 /// A step of a run as it is remembered.
@@ -104,44 +138,22 @@ pub struct NewStep {
     pub cutoff: Option<DateTime<Utc>>,
 }
 
-/// Remembers that a run begins.
-///
-/// # Errors
-/// When the state cannot be written.
-pub fn begin_run(
-    conn: &mut Conn,
-    job: &str,
-    kind: &str,
-    policy_hash: &str,
-    now: DateTime<Utc>,
-) -> Result<RunId, StoreError> {
+/// A new id.
+pub(super) fn new_run_id(now: DateTime<Utc>) -> RunId {
     let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
     let timestamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
-    let id = uuid::Uuid::new_v7(timestamp).to_string();
-    let record = RunRecord {
-        id: id.clone(),
-        job: job.to_owned(),
-        kind: kind.to_owned(),
-        policy_hash: policy_hash.to_owned(),
-        started_at: now.naive_utc(),
-        ended_at: None,
-        outcome: None,
-        cutoff: None,
-        row_count: 0,
-        file_count: 0,
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        note: None,
-    };
-    on!(conn, raw => diesel::insert_into(runs::table).values(&record).execute(raw))
-        .map_err(|error| StoreError::from_catalog(&error))?;
-    Ok(RunId(id))
+    RunId(uuid::Uuid::new_v7(timestamp).to_string())
+}
+
+/// Remembers that a run begins.
+pub(super) fn insert_run(conn: &mut Conn, record: &RunRecord) -> Result<(), StoreError> {
+    on!(conn, raw => diesel::insert_into(runs::table).values(record).execute(raw))
+        .map(drop)
+        .map_err(|error| StoreError::from_catalog(&error))
 }
 
 /// Remembers what a step did.
-///
-/// # Errors
-/// When the state cannot be written.
-pub fn record_step(conn: &mut Conn, run: &RunId, step: &NewStep) -> Result<(), StoreError> {
+pub(super) fn record_step(conn: &mut Conn, run: &RunId, step: &NewStep) -> Result<(), StoreError> {
     let record = StepRecord {
         run_id: run.0.clone(),
         position: step.position,
@@ -159,39 +171,41 @@ pub fn record_step(conn: &mut Conn, run: &RunId, step: &NewStep) -> Result<(), S
         .map_err(|error| StoreError::from_catalog(&error))
 }
 
-/// Remembers how a run ended.
-///
-/// # Errors
-/// When the state cannot be written.
-#[expect(clippy::too_many_arguments, reason = "these are the columns of one row")]
-pub fn finish_run(
-    conn: &mut Conn,
-    run: &RunId,
-    outcome: &str,
-    cutoff: Option<DateTime<Utc>>,
-    rows: u64,
-    files: u64,
-    note: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let changes = (
-        runs::outcome.eq(outcome),
-        runs::ended_at.eq(now.naive_utc()),
-        runs::cutoff.eq(cutoff.map(|at| at.naive_utc())),
-        runs::row_count.eq(signed(rows)),
-        runs::file_count.eq(signed(files)),
-        runs::note.eq(note),
-    );
-    on!(conn, raw => diesel::update(runs::table.filter(runs::id.eq(&run.0))).set(changes).execute(raw))
-        .map(drop)
-        .map_err(|error| StoreError::from_catalog(&error))
+/// How a run ended, to be remembered.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The outcome's word.
+    pub outcome: &'static str,
+    /// The cutoff of the default rule.
+    pub cutoff: Option<DateTime<Utc>>,
+    /// Rows removed or changed.
+    pub rows: u64,
+    /// Files removed.
+    pub files: u64,
+    /// What went wrong, without personal data.
+    pub note: Option<String>,
+    /// What each step did.
+    pub steps: Vec<NewStep>,
 }
 
-/// Marks runs of a job that have no end; the caller holds the job's lease, so their process is gone.
-///
-/// # Errors
-/// When the state cannot be written.
-pub fn mark_interrupted(conn: &mut Conn, job: &str, now: DateTime<Utc>) -> Result<usize, StoreError> {
+/// Remembers how a run ended; `false` when it had been ended by somebody else.
+pub(super) fn finish_run(conn: &mut Conn, run: &RunId, end: &End, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let changes = (
+        runs::outcome.eq(end.outcome),
+        runs::ended_at.eq(now.naive_utc()),
+        runs::cutoff.eq(end.cutoff.map(|at| at.naive_utc())),
+        runs::row_count.eq(signed(end.rows)),
+        runs::file_count.eq(signed(end.files)),
+        runs::note.eq(end.note.as_deref()),
+    );
+    let open = runs::table.filter(runs::id.eq(&run.0)).filter(runs::outcome.is_null());
+    let changed = on!(conn, raw => diesel::update(open).set(changes).execute(raw))
+        .map_err(|error| StoreError::from_catalog(&error))?;
+    Ok(changed == 1)
+}
+
+/// Marks runs of a job that have no end; the caller holds the job's lease, so their process is gone or has lost it.
+pub(super) fn mark_interrupted(conn: &mut Conn, job: &str, now: DateTime<Utc>) -> Result<usize, StoreError> {
     let open = runs::table.filter(runs::job.eq(job)).filter(runs::outcome.is_null());
     let changes = (runs::outcome.eq(INTERRUPTED), runs::ended_at.eq(now.naive_utc()));
     on!(conn, raw => diesel::update(open).set(changes).execute(raw)).map_err(|error| StoreError::from_catalog(&error))

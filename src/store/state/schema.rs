@@ -14,6 +14,8 @@ diesel::table! {
         file_count -> BigInt,
         host -> Text,
         note -> Nullable<Text>,
+        slot -> Nullable<Timestamp>,
+        started_by -> Nullable<Text>,
     }
 }
 
@@ -44,6 +46,37 @@ diesel::table! {
 diesel::table! {
     pauses (job) {
         job -> Text,
+        since -> Timestamp,
+    }
+}
+
+diesel::table! {
+    slots (job, slot) {
+        job -> Text,
+        slot -> Timestamp,
+        started_by -> Text,
+        claimed_at -> Timestamp,
+        attempts -> Integer,
+        not_before -> Timestamp,
+        run_id -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+        outcome -> Nullable<Text>,
+        stands_for -> BigInt,
+    }
+}
+
+diesel::table! {
+    schedules (job) {
+        job -> Text,
+        fingerprint -> Text,
+        since -> Timestamp,
+    }
+}
+
+diesel::table! {
+    clocks (name) {
+        name -> Text,
+        seconds -> BigInt,
         since -> Timestamp,
     }
 }
