@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod history;
 mod init;
+mod logging;
 mod plan;
 mod privilege;
 mod progress;
@@ -18,11 +19,14 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::names::JobName;
 use crate::plan::BrakeName;
 
 use crate::control::{Exit, Failure};
+
+use logging::{LogFormat, Logging};
 
 /// The daemon that people trust with deletion.
 ///
@@ -44,9 +48,12 @@ pub struct Cli {
     /// How answers are printed; JSON goes to standard output and is stable.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Diagnostic messages on standard error: error, warn, info, debug or trace.
-    #[arg(long, global = true, value_name = "LEVEL", env = "RETENTIOND_LOG", default_value = "warn")]
-    log: String,
+    /// Diagnostic messages: off, error, warn, info, debug or trace.
+    #[arg(long, global = true, value_name = "LEVEL", env = "RETENTIOND_LOG", default_value_t = LevelFilter::WARN)]
+    log: LevelFilter,
+    /// How diagnostic messages are written to standard error; when not said, text, or systemd's journal with its fields.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "RETENTIOND_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     command: Command,
 }
@@ -211,8 +218,8 @@ pub fn main() -> std::process::ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    start_logging(&cli.log);
     crate::control::panics::tell_places_only();
+    logging::start(Logging { level: cli.log, format: cli.log_format });
     let ready = if cli.command.reads_policy() { privilege::become_owner(&cli.config) } else { Ok(()) };
     match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),
@@ -252,14 +259,6 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
 /// The command line as clap sees it, for completions and the manual page.
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-fn start_logging(level: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    // A second start in one process (tests) keeps the first.
-    drop(started);
 }
 
 #[cfg(test)]

@@ -110,7 +110,8 @@ pub struct Pace {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Diagnostics {
-    /// A date, at most 14 days ahead, until which diagnostic logs may hold personal data. Off by default.
+    /// A date (`"2026-03-02"`), at most 14 days ahead, up to and with which debug and trace messages may hold personal
+    /// data: the words of databases and of the libraries that speak to them. Off by default, and off by itself after it.
     pub personal_data_until: Option<String>,
 }
 

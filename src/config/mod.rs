@@ -7,6 +7,7 @@ pub mod condition;
 pub mod diagnostic;
 pub mod document;
 pub mod period;
+pub mod personal;
 pub mod schema;
 pub mod secret;
 pub mod section;
@@ -22,6 +23,8 @@ use sha2::{Digest, Sha256};
 use diagnostic::Diagnostics;
 use document::Document;
 use source::Source;
+
+use crate::clock::Clock;
 
 /// A file that was read.
 pub struct Loaded {
@@ -66,6 +69,7 @@ pub fn load_text(name: &str, text: &str) -> Result<Loaded, Box<Refused>> {
 fn finish(source: Source, mut diagnostics: Diagnostics) -> Result<Loaded, Box<Refused>> {
     let mut document = section::read_document(&source, &mut diagnostics);
     checks::check(&mut document, &mut diagnostics);
+    personal::check(&document, Clock::system().now(), &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(Box::new(Refused { diagnostics, source }));
     }

@@ -12,6 +12,7 @@ use crate::graph::stores::Stores;
 use crate::jobs::{self, Job};
 use crate::mail;
 use crate::names::{JobName, StoreName};
+use crate::redact;
 use crate::store::catalog::Catalog;
 use crate::store::ledger;
 use crate::store::pool::{Database, DatabaseSpec};
@@ -41,10 +42,12 @@ pub struct Site {
 /// # Errors
 /// With all its mistakes.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
-    config::load(path).map_err(|failed| {
+    let loaded = config::load(path).map_err(|failed| {
         let text = failed.diagnostics.render(&failed.source, std::io::stderr().is_terminal());
         Failure::findings(text, failed.diagnostics.to_json(&failed.source))
-    })
+    })?;
+    redact::show_until(config::personal::permitted_until(&loaded.document));
+    Ok(loaded)
 }
 
 impl Site {

@@ -57,6 +57,7 @@ impl StoreError {
 
     /// From a statement that touches rows: the message of the database stays out.
     pub(in crate::store) fn from_rows(error: &DieselError) -> Self {
+        tracing::debug!(target: crate::redact::PERSONAL, "a statement on rows failed: {error}");
         let (kind, detail) = classify(error);
         let message = match (kind, detail) {
             (kind, Some(name)) => format!("{} ({name})", class_text(kind)),
