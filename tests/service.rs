@@ -166,3 +166,20 @@ fn the_unit_leaves_little_open() {
     let said = String::from_utf8_lossy(&asked.stdout);
     assert!(asked.status.success() && said.contains("Overall exposure level"), "{said}");
 }
+
+#[test]
+fn each_command_has_its_manual_page() {
+    let project = Project::new("");
+    std::fs::create_dir(project.path("man")).unwrap();
+    project.run(&["man", "--out", "man"]).expect_code(0);
+    let page = |name: &str| std::fs::read_to_string(project.path("man").join(name)).unwrap();
+    assert!(page("retentiond.1").contains("EXIT STATUS"));
+    assert!(page("retentiond-run.1").contains("release"));
+    let help = project.run(&["--help"]).expect_code(0).stdout;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    assert!(commands.contains(&"check") && commands.contains(&"history"), "{help}");
+    for command in commands.into_iter().filter(|command| !command.is_empty() && *command != "help") {
+        assert!(page(&format!("retentiond-{command}.1")).contains("SYNOPSIS"), "{command}");
+    }
+}

@@ -96,7 +96,11 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Prints the manual page.
-    Man,
+    Man {
+        /// Writes it into this folder instead, and a page for each command.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
 impl Command {
@@ -104,7 +108,7 @@ impl Command {
     fn reads_policy(&self) -> bool {
         match self {
             Self::Check(args) => !args.unit,
-            Self::Demo(_) | Self::Seed(_) | Self::Schema | Self::Completions { .. } | Self::Man => false,
+            Self::Demo(_) | Self::Seed(_) | Self::Schema | Self::Completions { .. } | Self::Man { .. } => false,
             _ => true,
         }
     }
@@ -252,7 +256,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Seed(args) => seed::seed(cli, args),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(*shell),
-        Command::Man => completions::man(),
+        Command::Man { out } => completions::man(out.as_deref()),
     }
 }
 
