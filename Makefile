@@ -47,8 +47,8 @@ else
 	$(SERVERS) run $(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=2
 endif
 
-torture: deps-test ## Long fault runs: 200 kills of a purge on each database
-	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed -- --nocapture
+torture: deps-test ## Long fault runs: 200 kills of a purge, 10 000 racing holds on each database
+	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test held -- --nocapture
 
 bench: deps-test ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
 	RETENTIOND_SERVERS=bench $(SERVERS) run $(CARGO) bench --locked --bench purge -- $(ARGS)

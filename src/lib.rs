@@ -10,6 +10,7 @@
 //! | [`store`] | everything that speaks SQL: connections, catalogs, operators' tables, own state, ledger |
 //! | [`mail`] | one mailer: SMTP over TLS, a folder, memory; what a mail says and how it looks |
 //! | [`files`] | everything that removes a file, and nothing else does |
+//! | [`holds`] | what a legal hold is about |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
 //! | [`removal`] | rows and files go, batch by batch |
@@ -19,7 +20,7 @@
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | mail | files →
-//! graph → plan → removal → demo → jobs → control → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
+//! holds → graph → plan → removal → demo → jobs → control → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -31,6 +32,8 @@ pub mod config;
 pub mod files;
 pub mod mail;
 pub mod store;
+
+pub mod holds;
 
 pub mod graph;
 

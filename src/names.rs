@@ -77,6 +77,8 @@ names! {
     JobName;
     /// The name of a category of personal data, one of the five or the operator's own.
     CategoryName;
+    /// The name of a case for whose sake data is held, as in `retentiond hold add CASE`.
+    CaseName;
     /// The name of a kind of person, as in `[people.user]`.
     PersonName;
 }

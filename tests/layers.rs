@@ -101,6 +101,44 @@ fn removal(sources: &[Source]) -> Vec<String> {
     confined(sources, REMOVALS, |path| path.starts_with("src/files"), "only files/ removes a file")
 }
 
+/// Every place that can remove or change a row, and why no legal hold is missing there. Operators' rows are touched by the
+/// statements of `target/statements.rs` alone; each of them takes a `Guarded`, which `Graph::guard` alone makes.
+const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
+    ("src/store/target/statements.rs", "operators' rows: by `Guarded` conditions only"),
+    ("src/store/gate.rs", "retentiond's own gate"),
+    ("src/store/held.rs", "the held rows themselves"),
+    ("src/store/state/", "retentiond's own memory"),
+];
+const CHANGES: &[&str] = &["DELETE FROM", "UPDATE ", "TRUNCATE", "REPLACE INTO", "DROP TABLE"];
+const CHANGERS: &[&str] = &["diesel::delete", "diesel::update", "diesel::replace_into"];
+
+fn holds_apply(sources: &[Source]) -> Vec<String> {
+    let may = |path: &str| MAY_CHANGE_ROWS.iter().any(|(place, _)| path.starts_with(place));
+    let mut violations = confined(sources, CHANGERS, may, "a path that changes rows and that no hold reaches");
+    for source in sources.iter().filter(|source| !may(&source.path)) {
+        let found = source.strings.iter().filter(|(_, text)| CHANGES.iter().any(|word| text.starts_with(word)));
+        violations.extend(found.map(|(at, _)| source.at(*at, "SQL that changes rows and that no hold reaches")));
+    }
+    let guard = |path: &str| path == "src/graph/held.rs" || path == "src/store/target/held.rs";
+    violations.extend(confined(sources, &["Guarded::new"], guard, "only `Graph::guard` lets a statement touch rows"));
+    violations.extend(statements_without_guard(sources));
+    violations
+}
+
+/// Functions of `target/statements.rs` that begin a changing statement and take no `Guarded`.
+fn statements_without_guard(sources: &[Source]) -> Vec<String> {
+    let mut violations = Vec::new();
+    for source in sources.iter().filter(|source| source.path == "src/store/target/statements.rs") {
+        for (at, _) in source.strings.iter().filter(|(_, text)| CHANGES.iter().any(|word| text.starts_with(word))) {
+            let begin = source.code[..*at].rfind("fn ").unwrap_or_default();
+            if !source.code[begin..*at].contains("&Guarded") {
+                violations.push(source.at(*at, "this statement changes rows and takes no `Guarded`"));
+            }
+        }
+    }
+    violations
+}
+
 fn is_sql(text: &str) -> bool {
     let start = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == '\\');
     SQL_STARTS.iter().any(|word| start.starts_with(word)) || SQL_WITHIN.iter().any(|words| text.contains(words))
@@ -220,6 +258,11 @@ fn sql_is_never_formatted() {
 }
 
 #[test]
+fn no_row_is_touched_without_a_look_at_holds() {
+    holds(holds_apply);
+}
+
+#[test]
 fn config_knows_no_kind() {
     holds(kinds_in_config);
 }
@@ -263,6 +306,10 @@ fn each_rule_catches_what_it_is_for() {
         (sql, "src/graph/order.rs", "let s = r#\"\n  SELECT 1\"#;"),
         (sql, "src/graph/order.rs", "let c = '\"'; let s = \"UPDATE t\";"),
         (sql, "src/graph/order.rs", "fn f<'a>(x: &'a str) { g(\"x IN (SELECT id\") }"),
+        (holds_apply, "src/store/ledger.rs", "diesel::delete(rows).execute(raw)"),
+        (holds_apply, "src/store/probe.rs", "let s = Stmt::new(\"DELETE FROM \");"),
+        (holds_apply, "src/removal/rows.rs", "let all = Guarded::new(free, rows);"),
+        (holds_apply, "src/store/target/statements.rs", "fn purge(rows: &Expr) { Stmt::new(\"DELETE FROM \"); }"),
         (formatted_sql, "src/store/stmt.rs", "let s = format!(\"DELETE FROM {t}\");"),
         (formatted_sql, "src/store/stmt.rs", "write!(out, \"UPDATE {t}\")?;"),
         (kinds_in_config, "src/config/document.rs", "if kind == \"retention_purge\" {}"),

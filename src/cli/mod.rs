@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod demo;
 mod history;
+mod hold;
 mod init;
 mod logging;
 mod plan;
@@ -77,6 +78,8 @@ enum Command {
     Run(RunArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
+    /// Legal holds: these rows stay, whatever a policy says.
+    Hold(hold::HoldArgs),
     /// Stops jobs before their next batch, until `resume`.
     Pause(SwitchArgs),
     /// Lets paused jobs go on.
@@ -249,6 +252,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(cli, args),
         Command::Run(args) => run::run(cli, args),
         Command::History(args) => history::history(cli, args),
+        Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),
         Command::Resume(args) => switch::resume(cli, args),
         Command::Init(args) => init::init(cli, args),

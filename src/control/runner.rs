@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::failure::Failure;
+use super::holding;
 use super::keeper::Keeper;
 use super::panics::caught;
 use super::ran::{Ended, Ran, Refusal};
@@ -133,6 +134,7 @@ pub fn run_job(
         }
         let accepted = state::accepted_store_clocks(&mut *memory.conn()?)?;
         prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
+        holding::refresh(site, &mut *memory.conn()?, &job.stores(&site.graph), now)?;
         let mut permit = Held { memory, keeper, name, options, started: uptime() };
         let mut session = Session {
             look: Look {
@@ -263,14 +265,6 @@ fn prepare_stores(
         }
         if site.ledgers.get(&store).copied().unwrap_or_default() {
             raise_gate(&mut conn, job.name().as_str(), lease.token(), patience)?;
-            for node in site.graph.children_first().filter(|node| node.store == store) {
-                if gate::held_any(&mut conn, node.name.as_str())? {
-                    return Err(RemovalError::Doubt(format!(
-                        "rows of `{}` are under a legal hold, which this version cannot keep apart; nothing was removed",
-                        node.name
-                    )));
-                }
-            }
         }
     }
     Ok(())

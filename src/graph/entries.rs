@@ -16,6 +16,7 @@ use crate::files::PathTemplate;
 use crate::names::{DataName, StoreName};
 use crate::store::Backend;
 use crate::store::catalog::{Catalog, Column, Lookup, Table, TableKind, TypeClass};
+use crate::store::held;
 use crate::store::target::TableRef;
 use crate::store::target::probe::TextForm;
 
@@ -59,6 +60,7 @@ fn resolve_entry(
         at: TableRef::of(&table),
         backend: catalog.backend,
         category: entry.category.clone()?,
+        holds: !matches!(catalog.find(held::TABLE), Lookup::Missing { .. }),
         key,
         age,
         ages_with: None,

@@ -9,6 +9,7 @@ mod columns;
 pub mod condition;
 pub mod due;
 mod entries;
+mod held;
 mod links;
 mod overwrites;
 pub mod people;
@@ -110,6 +111,8 @@ pub struct Node {
     pub at: TableRef,
     /// The category.
     pub category: CategoryName,
+    /// Whether the store has the table of held rows: where it has none, nothing can be held.
+    pub holds: bool,
     /// What tells rows apart, in order; empty when the table has no key.
     pub key: Vec<Column>,
     /// What ages a row.

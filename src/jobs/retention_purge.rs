@@ -202,6 +202,7 @@ impl Job for RetentionPurge {
                 "{} rows stay: the path of their file, or of a file below them, is refused (a URL, an absolute path or one that leaves the store)",
                 report.refused
             ))),
+            None if plan.all_held() => Ok(Outcome::Held),
             None => Ok(Outcome::Complete),
         }
     }

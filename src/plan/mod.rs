@@ -166,6 +166,11 @@ impl Plan {
         Self { job, kind, outcome: "planned", cutoff, plan, steps, rows, files, brakes: Vec::new() }
     }
 
+    /// Whether rows are due, and every one of them is held.
+    pub fn all_held(&self) -> bool {
+        self.rows == 0 && self.steps.iter().any(|step| step.held > 0)
+    }
+
     /// The options that let one run pass all its brakes.
     pub fn releases(&self) -> String {
         let names: BTreeSet<&str> = self.brakes.iter().map(|brake| brake.brake.as_str()).collect();

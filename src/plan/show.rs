@@ -9,7 +9,7 @@ use super::{Action, Plan, Step};
 pub fn describe(plan: &Plan, zone: chrono_tz::Tz, verbose: bool) -> String {
     let cutoff = plan.cutoff.map(|cutoff| format!(", expired before {}", show_instant(cutoff, zone)));
     let mut lines = vec![format!("Job {} ({}){}", plan.job, plan.kind, cutoff.unwrap_or_default())];
-    if plan.steps.iter().any(|step| step.rows > 0) || verbose {
+    if plan.steps.iter().any(|step| step.rows + step.held > 0) || verbose {
         lines.push(table(plan, zone, verbose).trim_fmt());
     }
     lines.extend(plan.steps.iter().filter_map(kept_line).map(|line| format!("  {line}")));
@@ -28,7 +28,7 @@ fn table(plan: &Plan, zone: chrono_tz::Tz, all: bool) -> Table {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let heads = ["  data", "action", "rows", "files", "held", "of", "oldest", "newest", "rule", "how"];
     table.set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
-    for step in plan.steps.iter().filter(|step| all || step.rows > 0) {
+    for step in plan.steps.iter().filter(|step| all || step.rows + step.held > 0) {
         let right = |value: u64| Cell::new(grouped(value)).set_alignment(CellAlignment::Right);
         let rule = match &step.with {
             Some(parent) => format!("{} (with {parent})", step.rule),

@@ -323,7 +323,7 @@ impl Walk<'_> {
         let shared = &*context;
         let result = batch::transact(shared, conn, task, node, &id, |conn: &mut Conn| {
             lock(conn, node, visited, &chosen.keys)?;
-            let rows = apply(shared, conn, branch, child, &listed)?;
+            let rows = apply(shared, conn, branch, child, listed.clone())?;
             Ok(vec![Part { data: child.name.clone(), action: branch.action, rows, files: moved }])
         });
         settle(context, trash, result)

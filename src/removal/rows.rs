@@ -41,10 +41,10 @@ pub(super) fn remove_branch(
 ) -> Result<u64, Undone> {
     let rows = branch.rows_of(graph, child, referred);
     if child.file.is_none() {
-        return apply(context, conn, branch, child, &rows);
+        return apply(context, conn, branch, child, rows);
     }
     let listed = Expr::KeyIn(child.key_operands(&child.own()), listed).and(rows.clone());
-    let removed = apply(context, conn, branch, child, &listed)?;
+    let removed = apply(context, conn, branch, child, listed)?;
     if conn.rows(&statements::any(child.backend, &child.at, &rows))?.is_empty() {
         Ok(removed)
     } else {
@@ -57,15 +57,19 @@ pub(super) fn apply(
     conn: &mut Conn,
     branch: &Branch,
     child: &Node,
-    rows: &Expr,
+    rows: Expr,
 ) -> Result<u64, Undone> {
     Ok(match branch.action {
-        Action::Delete => conn.execute(&statements::delete(child.backend, &child.at, Access::Any, rows))?,
-        Action::Anonymise => overwrite(context, conn, child, rows).map_err(Undone::Failed)?,
+        Action::Delete => {
+            let rows = context.graph.guard(child, rows);
+            conn.execute(&statements::delete(child.backend, &child.at, Access::Any, &rows))?
+        }
+        Action::Anonymise => overwrite(context, conn, child, &rows).map_err(Undone::Failed)?,
         Action::Unlink => {
             let columns: Vec<_> =
                 branch.path.first().into_iter().flat_map(|edge| &edge.columns).map(|(own, _)| own.clone()).collect();
-            conn.execute(&statements::unlink(child.backend, &child.at, &columns, rows))?
+            let rows = context.graph.guard(child, rows);
+            conn.execute(&statements::unlink(child.backend, &child.at, &columns, &rows))?
         }
     })
 }
@@ -80,11 +84,12 @@ pub(super) fn remove_roots(
 ) -> Result<u64, Undone> {
     let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.to_vec());
     // With a link to the same table the rows are due through others; they were locked as such just now.
-    let condition = if node.self_link().is_some() { listed } else { listed.and(task.rows(graph, node)) };
+    let condition = if node.self_link().is_some() { listed } else { listed.and(task.due_rows(graph, node)) };
     match node.fate {
         Fate::Anonymise => overwrite(context, conn, node, &condition).map_err(Undone::Failed),
         Fate::Delete => {
-            let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &condition))?;
+            let guarded = graph.guard(node, condition);
+            let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &guarded))?;
             if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
         }
     }

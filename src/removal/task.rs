@@ -95,17 +95,23 @@ impl Branch {
 }
 
 impl Task {
-    /// The rows of the entry that the rule makes due and that still need something done to themselves.
+    /// The rows of the entry that the rule makes due, that no hold keeps and that still need something done to themselves.
     pub fn rows(&self, graph: &Graph, node: &Node) -> Expr {
         let scope = node.own();
-        self.due_closed(graph, node, &scope, 0).and(unfinished(node, &scope))
+        self.going(graph, node, &scope, 0).and(unfinished(node, &scope))
+    }
+
+    /// The same without a look at holds, for statements that are guarded by themselves.
+    pub fn due_rows(&self, graph: &Graph, node: &Node) -> Expr {
+        let scope = node.own();
+        self.closed(graph, node, (&scope, 0), &|_| Expr::always()).and(unfinished(node, &scope))
     }
 
     /// The rows that a batch must visit: those of [`Task::rows`], and those that are done themselves but have something
     /// left below them.
     pub fn visited(&self, graph: &Graph, node: &Node) -> Expr {
         let scope = node.own();
-        let due = self.due_closed(graph, node, &scope, 0);
+        let due = self.going(graph, node, &scope, 0);
         if node.fate == Fate::Delete {
             return match node.self_link() {
                 // Leaves first: a row whose own children are still there waits for the next pass.
@@ -118,21 +124,40 @@ impl Task {
         due.and(Expr::Any(work))
     }
 
-    /// The rule's rows and, along a link to the same table, all that belong to them.
-    pub fn due_closed(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
-        let due = self.due.expr(graph, node, scope, alias);
+    /// The rows that the rule makes due and that no legal hold keeps.
+    pub fn going(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+        let free = |scope: &Scope| graph.free(node, scope);
+        self.closed(graph, node, (scope, alias), &free)
+    }
+
+    /// The rows that the rule makes due and that a legal hold keeps.
+    pub fn held(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+        self.closed(graph, node, (scope, alias), &|_| Expr::always()).and(graph.held(node, scope))
+    }
+
+    /// Those of the entry that would go now but for a hold.
+    pub fn held_rows(&self, graph: &Graph, node: &Node) -> Expr {
+        let scope = node.own();
+        self.held(graph, node, &scope, 0).and(unfinished(node, &scope))
+    }
+
+    /// The rule's rows and, along a link to the same table, all that belong to them; those of `only` alone. What belongs
+    /// to a row that stays does not go with it.
+    fn closed(&self, graph: &Graph, node: &Node, (scope, alias): (&Scope, u8), only: &dyn Fn(&Scope) -> Expr) -> Expr {
         match node.self_link() {
-            None => due,
+            None => self.due.expr(graph, node, scope, alias).and(only(scope)),
             Some(edge) => {
                 let seed_scope = Scope::Alias(alias);
-                Expr::Closure {
+                let seed = self.due.expr(graph, node, &seed_scope, alias + 1).and(only(&seed_scope));
+                let closed = Expr::Closure {
                     key: node.key_operands(scope),
                     table: node.at.clone(),
                     link: edge.columns.clone(),
                     seed_alias: alias,
-                    seed: Box::new(self.due.expr(graph, node, &seed_scope, alias + 1)),
+                    seed: Box::new(seed),
                     step: Box::new(Expr::always()),
-                }
+                };
+                closed.and(only(scope))
             }
         }
     }

@@ -32,6 +32,8 @@ struct Walk<'t> {
     task: &'t Task,
     node: &'t Node,
     /// The rule's rows that are not done yet.
+    due: Expr,
+    /// Those of them that no hold keeps.
     rows: Expr,
     throttle: Throttle,
     access: Access,
@@ -50,7 +52,8 @@ pub(super) fn run(
     let throttle = Throttle::begin(context.pace, &mut conn, largest, smallest)?;
     let by_rowid = task.strategy == Strategy::KeyWindows && has_rowid_key(node);
     let access = if by_rowid { Access::Rowid } else { Access::Any };
-    let mut walk = Walk { task, node, rows: task.rows(context.graph, node), throttle, access };
+    let (due, rows) = (task.due_rows(context.graph, node), task.rows(context.graph, node));
+    let mut walk = Walk { task, node, due, rows, throttle, access };
     for _ in 0..PASSES {
         let before = done.counts.clone();
         let halt = match task.strategy {
@@ -281,8 +284,8 @@ impl Walk<'_> {
         done: &mut Done,
         window: &Expr,
     ) -> Result<Option<u64>, RemovalError> {
-        let condition = self.rows.clone().and(window.clone());
         let node = self.node;
+        let condition = context.graph.guard(node, self.due.clone().and(window.clone()));
         let marker = marker(node, context.clock.now());
         let stmt = match node.fate {
             Fate::Delete => statements::delete(node.backend, &node.at, self.access, &condition),

@@ -16,17 +16,9 @@ mod schema {
             token -> BigInt,
         }
     }
-
-    diesel::table! {
-        retentiond_held (data, row_key, hold_case) {
-            data -> Text,
-            row_key -> Text,
-            hold_case -> Text,
-        }
-    }
 }
 
-use schema::{retentiond_gate, retentiond_held};
+use schema::retentiond_gate;
 
 /// Why a batch may not begin.
 #[derive(Debug, thiserror::Error)]
@@ -91,14 +83,4 @@ pub fn enter(conn: &mut Conn, job: &str, token: i64) -> Result<(), GateError> {
     let rows = conn.rows(&stmt)?;
     let ours = rows.iter().any(|row| row.plain(0) == Some(name.as_str()) && row.count(1) == Some(token));
     if ours { Ok(()) } else { Err(GateError::Overtaken) }
-}
-
-/// Whether any row of an entry is under a legal hold.
-///
-/// # Errors
-/// When the database cannot be asked.
-pub fn held_any(conn: &mut Conn, data: &str) -> Result<bool, StoreError> {
-    let query = retentiond_held::table.filter(retentiond_held::data.eq(data)).count();
-    let count: i64 = on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))?;
-    Ok(count > 0)
 }

@@ -7,6 +7,7 @@ mod connect;
 pub mod dialect;
 pub mod error;
 pub mod gate;
+pub mod held;
 pub mod identity;
 pub mod ledger;
 pub mod pool;

@@ -249,6 +249,22 @@ impl Conn {
         Ok(())
     }
 
+    /// Lets this session wait for locks for half a minute, or takes that back: for what must be done and holds no lock
+    /// that an application could miss.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn wait_for_locks(&mut self, patiently: bool) -> Result<(), StoreError> {
+        self.batch(match (self.backend(), patiently) {
+            (Backend::Postgres, true) => "SET lock_timeout = '30s'",
+            (Backend::Postgres, false) => "SET lock_timeout = '200ms'",
+            (Backend::Mysql, true) => "SET SESSION innodb_lock_wait_timeout = 30, lock_wait_timeout = 30",
+            (Backend::Mysql, false) => MYSQL_BATCHES,
+            (Backend::Sqlite, true) => "PRAGMA busy_timeout = 30000",
+            (Backend::Sqlite, false) => "PRAGMA busy_timeout = 5000",
+        })
+    }
+
     /// Lets the statements of a plan, which only read, take up to six hours; the pool takes it back.
     ///
     /// # Errors

@@ -4,12 +4,13 @@ use crate::client::{ALL, Db};
 use crate::site::Site;
 
 /// A kind of key, with the value for each row.
-struct Key {
-    name: &'static str,
+pub struct Key {
+    /// What it is called.
+    pub name: &'static str,
     /// The columns and the primary key.
-    columns: [&'static str; 3],
+    pub columns: [&'static str; 3],
     /// The values of the key in the row of this number.
-    value: fn(Db, usize) -> String,
+    pub value: fn(Db, usize) -> String,
 }
 
 fn hexadecimal(db: Db, number: usize) -> String {
@@ -33,7 +34,7 @@ fn awkward(db: Db, number: usize) -> String {
     }
 }
 
-const KEYS: [Key; 7] = [
+pub const KEYS: [Key; 7] = [
     Key {
         name: "bigint",
         columns: ["k bigint, PRIMARY KEY (k)", "k bigint, PRIMARY KEY (k)", "k bigint, PRIMARY KEY (k)"],

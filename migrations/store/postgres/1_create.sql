@@ -1,5 +1,5 @@
 -- What retentiond keeps inside a database that it purges. It writes here in the same transaction that removes rows.
--- Nothing in these tables is personal data: counts, names of data entries, instants.
+-- There is no personal data in these tables (counts, names of data entries, instants), but for held rows.
 
 CREATE TABLE retentiond_schema (
     version      BIGINT       NOT NULL PRIMARY KEY
@@ -27,7 +27,8 @@ CREATE TABLE retentiond_gate (
 );
 INSERT INTO retentiond_gate (name, token) VALUES ('hold', 0);
 
--- Rows under a legal hold.
+-- Rows under a legal hold by their keys, and with data '?' what a hold is about. That may name a person, as the tables
+-- beside it do; it goes with the hold.
 CREATE TABLE retentiond_held (
     data         VARCHAR(64)  NOT NULL,
     row_key      VARCHAR(400) COLLATE "C" NOT NULL,

@@ -6,7 +6,7 @@ use crate::plan::Kept;
 use crate::removal::{Branch, Done, RemovalError, choose_strategy, probe};
 use crate::store::target::statements;
 use crate::store::target::{Expr, Scope};
-use crate::store::{Access, Conn, ErrorKind, StoreError};
+use crate::store::{Access, Conn, ErrorKind, StoreError, held};
 
 /// The task of one rule, and its steps with counts, children before the entry itself.
 pub(super) fn count(look: &Look<'_>, node: &Node, rule: String, due: Due) -> Result<(Task, Vec<Step>), RemovalError> {
@@ -44,6 +44,7 @@ fn count_in(
     let share = if table_rows == 0 { 0.0 } else { counted.rows as f64 / table_rows as f64 };
     task.strategy = choose_strategy(graph, node, !task.branches.is_empty(), by_age, share);
     let kept = kept_back(conn, graph, node, &task)?;
+    let held = held_rows(conn, node, &task.held_rows(graph, node))?;
     let read = |text: Option<&String>| age.zip(text).and_then(|(age, text)| age.read(text));
     steps.push(Step {
         data: node.name.clone(),
@@ -54,13 +55,13 @@ fn count_in(
         with: None,
         rows: counted.rows,
         files: files_of(conn, graph, node, &rows)?,
-        held: 0,
+        held,
         oldest: read(counted.least.as_ref()),
         newest: read(counted.greatest.as_ref()),
         kept,
         strategy: task.strategy,
         table_rows,
-        sql: removing_statement(node, &rows),
+        sql: removing_statement(graph, node, task.due_rows(graph, node)),
     });
     Ok((task, steps))
 }
@@ -74,8 +75,10 @@ fn branch_step(
     root: &Node,
 ) -> Result<Option<Step>, RemovalError> {
     let Some(node) = graph.node(&branch.data) else { return Ok(None) };
-    let ancestor = |scope: &Scope, alias: u8| task.due_closed(graph, root, scope, alias);
+    let ancestor = |scope: &Scope, alias: u8| task.going(graph, root, scope, alias);
     let rows = branch.rows(graph, node, &ancestor);
+    let kept = |scope: &Scope, alias: u8| task.held(graph, root, scope, alias);
+    let held = held_rows(conn, node, &branch.rows(graph, node, &kept))?;
     let counted =
         one(conn, &statements::count(node.backend, &node.at, node.age.as_ref().map(|age| &age.column), &rows))?;
     let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
@@ -91,24 +94,33 @@ fn branch_step(
         with: Some(task.root.clone()),
         rows: counted.rows,
         files,
-        held: 0,
+        held,
         oldest: read(counted.least.as_ref()),
         newest: read(counted.greatest.as_ref()),
         kept: Kept::default(),
         strategy: Strategy::WithParent,
         table_rows,
-        sql: removing_statement(node, &rows),
+        sql: removing_statement(graph, node, rows),
     }))
 }
 
-fn removing_statement(node: &Node, rows: &Expr) -> String {
+fn removing_statement(graph: &Graph, node: &Node, rows: Expr) -> String {
+    let rows = graph.guard(node, rows);
     let stmt = match node.fate {
-        crate::graph::Fate::Delete => statements::delete(node.backend, &node.at, statements::Access::Any, rows),
+        crate::graph::Fate::Delete => statements::delete(node.backend, &node.at, statements::Access::Any, &rows),
         crate::graph::Fate::Anonymise => {
-            statements::overwrite(node.backend, &node.at, statements::Access::Any, (&node.overwrites, None), rows)
+            statements::overwrite(node.backend, &node.at, statements::Access::Any, (&node.overwrites, None), &rows)
         }
     };
     stmt.to_text(node.backend)
+}
+
+/// The rows that a hold keeps; nothing is looked for where nothing is held.
+fn held_rows(conn: &mut Conn, node: &Node, held: &Expr) -> Result<u64, RemovalError> {
+    if !node.holds || !held::any(conn)? {
+        return Ok(0);
+    }
+    Ok(one(conn, &statements::count(node.backend, &node.at, None, held))?.rows)
 }
 
 /// Rows with a file, at most: two rows may name one, and a file may be missing.

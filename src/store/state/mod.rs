@@ -1,8 +1,9 @@
-//! retentiond's own memory: runs, their steps, slots, leases, pauses. Typed tables, one schema for all three databases; no upsert
+//! retentiond's own memory: runs, their steps, slots, leases, pauses, holds. Typed tables, one schema for all three databases; no upsert
 //! and no `RETURNING`, which they do not share.
 
 mod clocks;
 mod holder;
+mod holds;
 mod lease;
 mod runs;
 mod schema;
@@ -17,8 +18,11 @@ use super::{Conn, ErrorKind, StoreError};
 
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use holder::this_process;
+pub use holds::{HoldRecord, add_hold, all_holds, release_case};
 pub use lease::{Lease, LeaseError};
-pub use runs::{End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, last_success, usual_rows};
+pub use runs::{
+    End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, last_success, new_id, usual_rows,
+};
 pub use slots::{
     Claim, Claimed, NewSlot, OpenSlot, SlotFate, claim, cursors, forget_slots, give_up, leased_jobs, open_slots,
 };

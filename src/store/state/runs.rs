@@ -138,11 +138,15 @@ pub struct NewStep {
     pub cutoff: Option<DateTime<Utc>>,
 }
 
-/// A new id.
-pub(super) fn new_run_id(now: DateTime<Utc>) -> RunId {
+/// A new id: a UUID of version 7, so that ids sort by time.
+pub fn new_id(now: DateTime<Utc>) -> String {
     let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
     let timestamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
-    RunId(uuid::Uuid::new_v7(timestamp).to_string())
+    uuid::Uuid::new_v7(timestamp).to_string()
+}
+
+pub(super) fn new_run_id(now: DateTime<Utc>) -> RunId {
+    RunId(new_id(now))
 }
 
 /// Remembers that a run begins.

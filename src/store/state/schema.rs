@@ -35,6 +35,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    holds (id) {
+        id -> Text,
+        hold_case -> Text,
+        what -> Text,
+        data -> Nullable<Text>,
+        why -> Text,
+        placed_at -> Timestamp,
+        placed_by -> Text,
+        ends_at -> Nullable<Timestamp>,
+        released_at -> Nullable<Timestamp>,
+        released_by -> Nullable<Text>,
+        approved_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     leases (job) {
         job -> Text,
         holder -> Text,

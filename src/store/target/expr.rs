@@ -188,6 +188,23 @@ pub enum Expr {
         /// Which referring rows are followed, seen under the alias after `seed_alias`.
         step: Box<Expr>,
     },
+    /// The other way: rows whose key is that of a seed row, or of a row that such a row refers to.
+    Needed {
+        /// The key columns.
+        key: Vec<Operand>,
+        /// The table.
+        table: TableRef,
+        /// Referring column and column referred to, both of this table.
+        link: Vec<(Column, Column)>,
+        /// The alias under which `seed` sees the table.
+        seed_alias: u8,
+        /// Which rows begin.
+        seed: Box<Expr>,
+    },
+    /// Whether any row of these entries is under a legal hold: the same for all rows of a statement, so it is asked once.
+    AnyHeld(Vec<String>),
+    /// A row of this entry with this key is under a legal hold.
+    Held(String, Vec<Operand>),
     /// PostgreSQL: rows on pages `from..to` of the table's own file.
     Pages {
         /// First page.
@@ -279,6 +296,7 @@ impl Expr {
             | Self::Closure { .. } => {
                 super::keys::write(self, stmt, backend);
             }
+            Self::AnyHeld(_) | Self::Held(..) | Self::Needed { .. } => super::held::write(self, stmt, backend),
             Self::Pages { from, to } => write_pages(stmt, *from, *to),
         }
     }

@@ -93,7 +93,7 @@ fn write_closure(
     stmt.sql(" FROM going)");
 }
 
-fn write_tuple(stmt: &mut Stmt, columns: &[Operand]) {
+pub(super) fn write_tuple(stmt: &mut Stmt, columns: &[Operand]) {
     if let [only] = columns {
         only.write(stmt);
         return;

@@ -1,6 +1,7 @@
 //! Operators' tables: conditions and the few statements that use them.
 
 pub mod expr;
+pub mod held;
 mod keys;
 pub mod people;
 pub mod probe;
@@ -8,5 +9,6 @@ pub mod shape;
 pub mod statements;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
+pub use held::Guarded;
 pub use people::{Alike, JsonStep};
 pub use shape::Shape;

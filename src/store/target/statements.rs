@@ -1,11 +1,13 @@
 //! The statements that touch operators' rows.
 //!
-//! **Invariant.** Every statement here that removes or overwrites rows takes a [`Expr`] and renders all of it into its own
-//! `WHERE`: a row that does not satisfy the whole condition at the moment of the statement is not touched, whatever a
-//! probe said before. [`delete`], [`overwrite`] and [`overwrite_row`] are the only three; `tests/conformance` plants rows
-//! just before, at and just after each cutoff and compares all others byte for byte.
+//! **Invariant.** Every statement here that removes or overwrites rows takes a [`Guarded`] and renders all of it into its
+//! own `WHERE`: a row that does not satisfy the whole condition at the moment of the statement, or that a legal hold
+//! keeps, is not touched, whatever a probe said before. [`delete`], [`overwrite`], [`overwrite_row`] and [`unlink`] are
+//! the only four; `tests/conformance` plants rows just before, at and just after each cutoff, under holds and beside
+//! them, and compares all others byte for byte.
 
 use super::expr::{Expr, Operand, Scope, TableRef, alias, separate};
+use super::held::Guarded;
 use super::shape::Shape;
 use crate::redact::Sealed;
 use crate::store::catalog::Column;
@@ -192,12 +194,12 @@ impl Access {
 }
 
 /// `DELETE FROM table WHERE condition`
-pub fn delete(backend: Backend, table: &TableRef, access: Access, condition: &Expr) -> Stmt {
+pub fn delete(backend: Backend, table: &TableRef, access: Access, rows: &Guarded) -> Stmt {
     let mut stmt = Stmt::new("DELETE FROM ");
     table.write(&mut stmt);
     access.write(&mut stmt, backend);
     stmt.sql(" WHERE ");
-    condition.write(&mut stmt, backend);
+    rows.condition().write(&mut stmt, backend);
     stmt
 }
 
@@ -207,7 +209,7 @@ pub fn overwrite(
     table: &TableRef,
     access: Access,
     (columns, marker): (&[Overwrite], Option<&Marker>),
-    condition: &Expr,
+    rows: &Guarded,
 ) -> Stmt {
     let mut stmt = Stmt::new("UPDATE ");
     table.write(&mut stmt);
@@ -219,17 +221,12 @@ pub fn overwrite(
     }
     write_marker(&mut stmt, &mut first, backend, marker);
     stmt.sql(" WHERE ");
-    condition.write(&mut stmt, backend);
+    rows.condition().write(&mut stmt, backend);
     stmt
 }
 
 /// `UPDATE table SET … WHERE condition` for one row, with values that were computed outside the database.
-pub fn overwrite_row(
-    backend: Backend,
-    table: &TableRef,
-    values: &[(Column, Option<Sealed>)],
-    condition: &Expr,
-) -> Stmt {
+pub fn overwrite_row(backend: Backend, table: &TableRef, values: &[(Column, Option<Sealed>)], rows: &Guarded) -> Stmt {
     let mut stmt = Stmt::new("UPDATE ");
     table.write(&mut stmt);
     let mut first = true;
@@ -243,14 +240,14 @@ pub fn overwrite_row(
         }
     }
     stmt.sql(" WHERE ");
-    condition.write(&mut stmt, backend);
+    rows.condition().write(&mut stmt, backend);
     stmt
 }
 
 /// `UPDATE table SET a = NULL, b = NULL WHERE condition`: a reference to a row that goes.
-pub fn unlink(backend: Backend, table: &TableRef, columns: &[Column], condition: &Expr) -> Stmt {
+pub fn unlink(backend: Backend, table: &TableRef, columns: &[Column], rows: &Guarded) -> Stmt {
     let values: Vec<_> = columns.iter().map(|column| (column.clone(), None)).collect();
-    overwrite_row(backend, table, &values, condition)
+    overwrite_row(backend, table, &values, rows)
 }
 
 fn next_assignment(stmt: &mut Stmt, first: &mut bool, column: &Column) {

@@ -1,0 +1,253 @@
+//! `retentiond hold`: legal holds are placed, listed and released.
+//!
+//! A release needs a second person: `--approve-as USER` asks for that person's own password by way of `su`, and both are
+//! remembered. Root is asked for none; what root does is remembered, not prevented.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use chrono::{NaiveDate, NaiveDateTime};
+use clap::{Args, Subcommand};
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::{Cli, Format};
+use crate::clock::Clock;
+use crate::control::holding::{self, Listed, NewHold};
+use crate::control::{Exit, Failure, Site};
+use crate::holds::About;
+use crate::names::{CaseName, DataName};
+use crate::plan::grouped;
+
+#[derive(Debug, Args)]
+pub(super) struct HoldArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Holds rows for the sake of a case, with what belongs to them and what they need; comes back when no batch that
+    /// began before is in flight.
+    Add(AddArgs),
+    /// Shows the holds that stand, and how many rows each case holds.
+    List {
+        /// Those that have ended too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Ends all holds of a case; what they kept goes with the next runs of the jobs.
+    Release(ReleaseArgs),
+}
+
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// The case; several cases may hold the same rows.
+    case: CaseName,
+    /// The entry whose rows are held.
+    #[arg(long, value_name = "NAME", requires = "only")]
+    data: DataName,
+    /// Which of its rows, as in jobs.toml: a value, a list, `{ below = 7 }`; several must all hold. `@FILE` and `-` read
+    /// one pair a line, so that no value stands on the command line.
+    #[arg(long = "where", value_name = "COLUMN=VALUE", id = "only", required = true)]
+    only: Vec<String>,
+    /// Why, for those who read the list; without names.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    /// The last day on which it holds; without one it holds until it is released.
+    #[arg(long, value_name = "DATE")]
+    until: Option<NaiveDate>,
+}
+
+#[derive(Debug, Args)]
+struct ReleaseArgs {
+    /// The case.
+    case: CaseName,
+    /// The second person, by Unix user.
+    #[arg(long, value_name = "USER")]
+    approve_as: String,
+}
+
+/// Does what the subcommand says.
+pub(super) fn hold(cli: &Cli, args: &HoldArgs) -> Result<Exit, Failure> {
+    match &args.what {
+        What::Add(args) => add(cli, args),
+        What::List { all } => list(cli, *all),
+        What::Release(args) => release(cli, args),
+    }
+}
+
+fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
+    if args.why.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
+    }
+    let site = Site::open(&cli.config)?;
+    let memory = site.open_state()?;
+    let new = NewHold {
+        case: args.case.clone(),
+        about: About::Rows { data: args.data.clone(), only: pairs(&args.only)? },
+        why: args.why.clone(),
+        until: args.until,
+        by: this_user()?,
+    };
+    let rows = holding::add(&site, &memory, &new, Clock::system().now())?;
+    let all: u64 = rows.values().sum();
+    match cli.format {
+        Format::Json => println!("{}", serde_json::json!({ "case": args.case, "rows": rows })),
+        Format::Text if all == 0 => {
+            println!("case {} stands, but no row satisfies it now that the case did not hold before", args.case);
+        }
+        Format::Text => println!(
+            "case {} holds {} more rows, what belongs to them and what they need; no batch that began before is in flight",
+            args.case,
+            grouped(all)
+        ),
+    }
+    Ok(Exit::Done)
+}
+
+/// The pairs, those of files and of standard input among them.
+fn pairs(written: &[String]) -> Result<Vec<String>, Failure> {
+    let unreadable = |error: std::io::Error| Failure::new(Exit::Usage, format!("error: --where: {error}"));
+    let mut pairs = Vec::new();
+    for pair in written {
+        let text = match pair.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file).map_err(unreadable)?,
+            None if pair == "-" => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
+                text
+            }
+            None => pair.clone(),
+        };
+        pairs.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    if pairs.is_empty() {
+        return Err(Failure::new(Exit::Usage, "error: --where says nothing, and that is not everything"));
+    }
+    Ok(pairs)
+}
+
+fn list(cli: &Cli, all: bool) -> Result<Exit, Failure> {
+    let site = Site::open(&cli.config)?;
+    let memory = site.open_state()?;
+    let now = Clock::system().now();
+    let stands = |listed: &Listed| listed.record.as_ref().is_none_or(|record| record.is_active(now));
+    let holds: Vec<Listed> =
+        holding::list(&site, &memory)?.into_iter().filter(|listed| all || stands(listed)).collect();
+    match cli.format {
+        Format::Json => {
+            let holds: Vec<serde_json::Value> = holds.iter().map(|hold| json(hold, stands(hold))).collect();
+            println!("{}", serde_json::json!({ "holds": holds }));
+        }
+        Format::Text if holds.is_empty() => println!("no holds"),
+        Format::Text => println!("{}", table(&holds, site.loaded.document.timezone)),
+    }
+    Ok(Exit::Done)
+}
+
+fn json(hold: &Listed, stands: bool) -> serde_json::Value {
+    let utc = |at: NaiveDateTime| at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let record = hold.record.as_ref();
+    serde_json::json!({
+        "case": hold.case,
+        "stands": stands,
+        "what": record.map(|record| &record.what),
+        "data": record.and_then(|record| record.data.as_ref()),
+        "why": record.map(|record| &record.why),
+        "placed": record.map(|record| utc(record.placed_at)),
+        "placed_by": record.map(|record| &record.placed_by),
+        "ends": record.and_then(|record| record.ends_at).map(utc),
+        "released": record.and_then(|record| record.released_at).map(utc),
+        "released_by": record.and_then(|record| record.released_by.as_ref()),
+        "approved_by": record.and_then(|record| record.approved_by.as_ref()),
+        "rows_of_case": hold.rows,
+    })
+}
+
+fn table(holds: &[Listed], zone: chrono_tz::Tz) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["case", "about", "placed", "by", "until", "rows of the case", "why", "ended"]);
+    for hold in holds {
+        let day = |at: NaiveDateTime| at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+        let rows: Vec<String> =
+            hold.rows.iter().map(|(store, rows)| format!("{} in {store}", grouped(*rows))).collect();
+        let Some(record) = &hold.record else {
+            let why = "retentiond's state does not know this case; its rows stay held until it is released";
+            table.add_row([hold.case.as_str(), "", "", "", "", &rows.join(", "), why, ""]);
+            continue;
+        };
+        let about = record.data.as_ref().map_or_else(|| format!("a {}", record.what), |data| format!("rows of {data}"));
+        let ended = match (record.released_at, &record.released_by, &record.approved_by) {
+            (Some(at), Some(by), Some(second)) => format!("released {} by {by} and {second}", day(at)),
+            _ => String::new(),
+        };
+        let until = record.ends_at.map(day).unwrap_or_default();
+        table.add_row([
+            record.hold_case.as_str(),
+            &about,
+            &day(record.placed_at),
+            &record.placed_by,
+            &until,
+            &rows.join(", "),
+            &record.why,
+            &ended,
+        ]);
+    }
+    table
+}
+
+fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
+    let by = this_user()?;
+    approve(&by, &args.approve_as)?;
+    let site = Site::open(&cli.config)?;
+    let memory = site.open_state()?;
+    holding::release(&site, &memory, &args.case, (&by, &args.approve_as), Clock::system().now())?;
+    match cli.format {
+        Format::Json => {
+            println!("{}", serde_json::json!({ "case": args.case, "released_by": by, "approved_by": args.approve_as }))
+        }
+        Format::Text => println!(
+            "case {} is released by {by} and {}; what it kept goes with the next runs of the jobs",
+            args.case, args.approve_as
+        ),
+    }
+    Ok(Exit::Done)
+}
+
+/// The Unix user at the keyboard: for a command that root runs by way of sudo, the one who called sudo.
+fn this_user() -> Result<String, Failure> {
+    if rustix::process::getuid().is_root()
+        && let Ok(user) = std::env::var("SUDO_USER")
+        && !user.is_empty()
+    {
+        return Ok(user);
+    }
+    let output = Command::new("id").arg("-un").stderr(Stdio::null()).output();
+    let name = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let name = name.map(|name| String::from_utf8_lossy(&name).trim().to_owned()).filter(|name| !name.is_empty());
+    Ok(name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())))
+}
+
+/// Has the second person confirm with their own password.
+fn approve(first: &str, second: &str) -> Result<(), Failure> {
+    let refused = |why: &str| Err(Failure::new(Exit::Braked, format!("error: not released: {why}")));
+    if second.starts_with('-') || second.is_empty() {
+        return Err(Failure::new(Exit::Usage, "error: --approve-as wants a Unix user"));
+    }
+    let id = |user: &str| {
+        let output = Command::new("id").args(["-u", "--", user]).stderr(Stdio::null()).output();
+        output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
+    };
+    let Some(number) = id(second) else { return refused(&format!("there is no Unix user `{second}`")) };
+    if second == first || id(first).is_some_and(|own| own == number) {
+        return refused("a release needs a second person, and this is the same one");
+    }
+    // Neither its output nor its question may stand in an answer for programs.
+    let asked = Command::new("su").args(["-s", "/bin/sh", "-c", "exit 0", "--", second]).stdout(Stdio::null()).status();
+    match asked {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => refused(&format!("`{second}` did not confirm")),
+        Err(error) => refused(&format!("`su`, which asks for the password of `{second}`, cannot be run: {error}")),
+    }
+}

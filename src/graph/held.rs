@@ -1,0 +1,176 @@
+//! What a legal hold keeps: the held rows, what belongs to them, and what they need.
+//!
+//! **Invariant.** A row is free only if neither it nor a row that it belongs to is held, and if nothing that would go or
+//! be unlinked with it is kept for such a reason. So a held row stays as it is, its children with it, and the parents
+//! that it needs; anonymising counts as touching. The condition stands in every removing or overwriting statement by way
+//! of [`Graph::guard`], the one function that gives a [`Guarded`], and is worked out by the database at that moment: a row
+//! that came after the hold was placed is kept by the parent it came under.
+//!
+//! The links of an entry to itself are followed where rows are chosen and locked, in the same transaction and under the
+//! same gate as the statement that removes them; so no hold can come between, and the statement asks for the rest.
+
+use std::collections::BTreeSet;
+
+use super::condition::joined;
+use super::{Edge, Fate, Graph, Node};
+use crate::names::DataName;
+use crate::store::target::{Expr, Guarded, Scope};
+
+/// The aliases of the tables that a hold is looked for in begin here; nothing else goes as far.
+const FIRST_ALIAS: u8 = 12;
+
+/// Where a condition stands, and which link led there: it is not followed back.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    scope: &'a Scope,
+    alias: u8,
+    from: Option<&'a Edge>,
+}
+
+impl Place<'_> {
+    fn came_by(&self, edge: &Edge) -> bool {
+        self.from.is_some_and(|from| {
+            let same =
+                from.columns.iter().zip(&edge.columns).all(|(a, b)| a.0.name == b.0.name && a.1.name == b.1.name);
+            from.from == edge.from && from.to == edge.to && same
+        })
+    }
+}
+
+impl Graph {
+    /// `rows` without those that a hold keeps: what every removing or overwriting statement on the entry takes.
+    pub fn guard(&self, node: &Node, rows: Expr) -> Guarded {
+        let scope = node.own();
+        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None };
+        Guarded::new(
+            self.unless_held(node, || Expr::Any(vec![self.flat_covered(node, place), self.flat_needed(node, place)])),
+            rows,
+        )
+    }
+
+    /// The rows that no hold keeps, seen from `scope`.
+    pub fn free(&self, node: &Node, scope: &Scope) -> Expr {
+        self.unless_held(node, || self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None }))
+    }
+
+    /// The rows that a hold keeps, seen from `scope`.
+    pub fn held(&self, node: &Node, scope: &Scope) -> Expr {
+        if !node.holds {
+            return Expr::Any(Vec::new());
+        }
+        self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None })
+    }
+
+    /// Without any hold on an entry that matters, the database looks at nothing else.
+    fn unless_held(&self, node: &Node, kept: impl FnOnce() -> Expr) -> Expr {
+        if !node.holds {
+            return Expr::always();
+        }
+        Expr::Not(Box::new(Expr::All(vec![Expr::AnyHeld(names(self.that_matter(node))), kept()])))
+    }
+
+    /// The entries a hold on whose rows may keep rows of `node`.
+    pub fn that_matter(&self, node: &Node) -> BTreeSet<DataName> {
+        let mut found = BTreeSet::new();
+        self.add_upwards(node, &mut found);
+        self.add_downwards(node, &mut found);
+        found
+    }
+
+    fn add_upwards(&self, node: &Node, found: &mut BTreeSet<DataName>) {
+        if found.insert(node.name.clone()) {
+            node.belongs_to
+                .iter()
+                .filter_map(|edge| self.node(&edge.to))
+                .for_each(|parent| self.add_upwards(parent, found));
+        }
+    }
+
+    fn add_downwards(&self, node: &Node, found: &mut BTreeSet<DataName>) {
+        for (child, _) in self.children(&node.name).filter(|(_, edge)| !edge.is_self()) {
+            self.add_upwards(child, found);
+            self.add_downwards(child, found);
+        }
+        for (referring, _) in self.unlinks(&node.name) {
+            self.add_upwards(referring, found);
+        }
+    }
+
+    /// Kept by itself, by what it belongs to or by what belongs to it, along links of the entry to itself too.
+    fn stays(&self, node: &Node, place: Place<'_>) -> Expr {
+        let flat = |place: Place<'_>| Expr::Any(vec![self.covered(node, place), self.flat_needed(node, place)]);
+        match node.self_link() {
+            None => flat(place),
+            Some(edge) => {
+                let (seed_alias, seed) = seed(place, &flat);
+                let (key, table, link) = (node.key_operands(place.scope), node.at.clone(), edge.columns.clone());
+                Expr::Needed { key, table, link, seed_alias, seed }
+            }
+        }
+    }
+
+    /// Held, or belonging to a row that is.
+    fn covered(&self, node: &Node, place: Place<'_>) -> Expr {
+        let flat = |place: Place<'_>| self.flat_covered(node, place);
+        match node.self_link() {
+            None => flat(place),
+            Some(edge) => {
+                let (seed_alias, seed) = seed(place, &flat);
+                let (key, table, link) = (node.key_operands(place.scope), node.at.clone(), edge.columns.clone());
+                Expr::Closure { key, table, link, seed_alias, seed, step: Box::new(Expr::always()) }
+            }
+        }
+    }
+
+    fn flat_covered(&self, node: &Node, place: Place<'_>) -> Expr {
+        let mut reasons = vec![Expr::Held(node.name.to_string(), node.key_operands(place.scope))];
+        for edge in node.belongs_to.iter().filter(|edge| !edge.is_self() && !place.came_by(edge)) {
+            let Some(parent) = self.node(&edge.to) else { continue };
+            let inner = Scope::Alias(place.alias);
+            let mut parts = joined(self, edge, place.scope, &inner, place.alias + 1);
+            parts.push(self.covered(parent, Place { scope: &inner, alias: place.alias + 1, from: None }));
+            let exists =
+                Expr::Exists { table: parent.at.clone(), alias: place.alias, condition: Box::new(Expr::All(parts)) };
+            reasons.push(Expr::All(vec![Expr::AnyHeld(names(self.above(parent))), exists]));
+        }
+        Expr::Any(reasons)
+    }
+
+    /// Something that belongs to it is kept, or something whose reference to it would be unlinked.
+    fn flat_needed(&self, node: &Node, place: Place<'_>) -> Expr {
+        let children = self.children(&node.name).map(|(child, edge)| (child, edge, false));
+        let referring = self.unlinks(&node.name).filter(|_| node.fate == Fate::Delete);
+        let links =
+            children.filter(|(_, edge, _)| !edge.is_self()).chain(referring.map(|(node, edge)| (node, edge, true)));
+        let reasons = links
+            .map(|(child, edge, unlinked)| {
+                let inner = Scope::Alias(place.alias);
+                let mut parts = joined(self, edge, &inner, place.scope, place.alias + 1);
+                let below = Place { scope: &inner, alias: place.alias + 1, from: Some(edge) };
+                parts.push(if unlinked { self.covered(child, below) } else { self.stays(child, below) });
+                let exists =
+                    Expr::Exists { table: child.at.clone(), alias: place.alias, condition: Box::new(Expr::All(parts)) };
+                let matter = if unlinked { self.above(child) } else { self.that_matter(child) };
+                Expr::All(vec![Expr::AnyHeld(names(matter)), exists])
+            })
+            .collect();
+        Expr::Any(reasons)
+    }
+
+    fn above(&self, node: &Node) -> BTreeSet<DataName> {
+        let mut found = BTreeSet::new();
+        self.add_upwards(node, &mut found);
+        found
+    }
+}
+
+fn names(entries: BTreeSet<DataName>) -> Vec<String> {
+    entries.into_iter().map(String::from).collect()
+}
+
+/// The condition of the rows that a walk within one table begins with, and the alias they have there.
+fn seed(place: Place<'_>, flat: &dyn Fn(Place<'_>) -> Expr) -> (u8, Box<Expr>) {
+    let inner = Scope::Alias(place.alias);
+    // The alias after that of the seed is left to the walk's own steps.
+    (place.alias, Box::new(flat(Place { scope: &inner, alias: place.alias + 2, from: place.from })))
+}
