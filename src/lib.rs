@@ -10,6 +10,7 @@
 //! | [`store`] | everything that speaks SQL: connections, catalogs, operators' tables, own state, ledger |
 //! | [`mail`] | one mailer: SMTP over TLS, a folder, memory; what a mail says and how it looks |
 //! | [`files`] | everything that removes a file, and nothing else does |
+//! | [`schedule`] | which slots are due, and what becomes of missed ones: pure |
 //! | [`holds`] | what a legal hold is about |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
@@ -19,8 +20,9 @@
 //! | [`control`] | the site opened from its file, a job run under its lease and remembered |
 //! | [`cli`] | one file a command |
 //!
-//! **Import rule**: a module imports only what stands before it: `names clock redact stop → config → store | mail | files →
-//! holds → graph → plan → removal → demo → jobs → control → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
+//! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
+//! store | mail | files | schedule → holds → graph → plan → removal → demo → jobs → control → cli → main`; siblings never
+//! import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -31,6 +33,7 @@ pub mod config;
 
 pub mod files;
 pub mod mail;
+pub mod schedule;
 pub mod store;
 
 pub mod holds;

@@ -4,6 +4,7 @@
 //! shows. Nothing destructive has a default: a key that widens what is removed is said, or the file is refused.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,6 +31,8 @@ pub struct Document {
     pub brakes: Brakes,
     /// How fast a run goes.
     pub pace: Pace,
+    /// How many jobs run at a time.
+    pub limits: Limits,
     /// What diagnostic logs may hold.
     pub diagnostics: Diagnostics,
     /// The stores.
@@ -104,6 +107,18 @@ pub struct Pace {
     pub wal_bytes_per_second: Option<u64>,
     /// Pause between two batches in milliseconds. Default 20 on SQLite, 0 elsewhere.
     pub pause_ms: Option<u64>,
+}
+
+/// `[limits]`: how many jobs the daemon runs at a time. Jobs that are due beyond that wait, the earliest first.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Jobs in all. Default 4.
+    #[serde(default = "Limits::default_jobs")]
+    pub jobs: NonZeroUsize,
+    /// Jobs that work on one and the same store. Default 1.
+    #[serde(default = "Limits::default_jobs_per_store")]
+    pub jobs_per_store: NonZeroUsize,
 }
 
 /// `[diagnostics]`: what diagnostic logs may hold.

@@ -2,8 +2,10 @@
 //! sections ([`section`]) → a document whose names fit together ([`checks`]). Knows no job kind: a job's own keys stay
 //! untyped until its kind reads them.
 
+pub mod blackout;
 mod checks;
 pub mod condition;
+pub mod cron;
 pub mod diagnostic;
 pub mod document;
 pub mod period;
@@ -12,6 +14,8 @@ pub mod schema;
 pub mod secret;
 pub mod section;
 pub mod source;
+pub mod span;
+pub mod timing;
 pub mod values;
 mod visitors;
 pub mod window;

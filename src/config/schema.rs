@@ -4,7 +4,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::document::{Brakes, Category, Diagnostics, Entry, Mail, Pace, Person, State, Store};
+use super::document::{Brakes, Category, Diagnostics, Entry, Limits, Mail, Pace, Person, State, Store};
+use super::timing::Timing;
 use super::values::Zone;
 
 /// The schema of the whole file; each kind of job brings that of its own keys.
@@ -25,6 +26,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "mail": of::<Mail>(&mut generator),
         "brakes": of::<Brakes>(&mut generator),
         "pace": of::<Pace>(&mut generator),
+        "limits": of::<Limits>(&mut generator),
         "diagnostics": of::<Diagnostics>(&mut generator),
         "stores": stores,
         "people": people,
@@ -58,10 +60,11 @@ fn job(kind: &str, schema: Schema, definitions: &mut serde_json::Map<String, Val
         if let Some(Value::Object(properties)) = object.get_mut("properties") {
             properties.insert("kind".to_owned(), json!({ "const": kind }));
             properties.insert("enabled".to_owned(), json!({ "type": "boolean" }));
-            properties.insert(
-                "schedule".to_owned(),
-                json!({ "type": "string", "description": "Cron, or @daily and friends." }),
-            );
+            let mut generator = SchemaSettings::draft2020_12().into_generator();
+            if let Some(Value::Object(timing)) = Timing::json_schema(&mut generator).to_value().get_mut("properties") {
+                properties.append(timing);
+            }
+            definitions.extend(generator.take_definitions(true));
         }
         if let Some(Value::Array(required)) = object.get_mut("required") {
             required.push(json!("kind"));

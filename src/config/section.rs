@@ -4,6 +4,7 @@
 //! nothing is left to blame: the types that read the file stay plain, and their JSON Schema is true.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -12,14 +13,15 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
-use super::document::{Brakes, Diagnostics as DiagnosticsKeys, Document, Pace, State};
+use super::document::{Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, State};
 use super::source::Source;
+use super::timing::{self, Timing};
 use super::values::UrlSource;
 use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "timezone",
     "enabled",
     "include",
@@ -27,6 +29,7 @@ const SECTIONS: [&str; 13] = [
     "mail",
     "brakes",
     "pace",
+    "limits",
     "diagnostics",
     "stores",
     "people",
@@ -45,7 +48,7 @@ pub struct RawJob {
     /// `enabled = false` leaves it out of `--all`.
     pub enabled: bool,
     /// When it runs.
-    pub schedule: Option<String>,
+    pub timing: Timing,
     file: usize,
     text: Arc<str>,
 }
@@ -57,8 +60,8 @@ impl RawJob {
         let job = table.get_ref().get("jobs")?.get_ref().as_table()?.get(self.name.as_str())?;
         let mut keys = job.clone();
         if let DeValue::Table(keys) = keys.get_mut() {
-            for common in ["kind", "enabled", "schedule"] {
-                keys.remove(common);
+            for common in ["kind", "enabled"].iter().chain(&timing::KEYS) {
+                keys.remove(*common);
             }
         }
         read(self.file, &keys, diagnostics)
@@ -73,6 +76,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         mail: None,
         brakes: Brakes::default(),
         pace: Pace::default(),
+        limits: Limits::default(),
         diagnostics: DiagnosticsKeys::default(),
         stores: BTreeMap::new(),
         people: BTreeMap::new(),
@@ -104,6 +108,7 @@ fn read_section(
         "mail" => document.mail = read(file, value, diagnostics),
         "brakes" => set(&mut document.brakes, read(file, value, diagnostics)),
         "pace" => set(&mut document.pace, read(file, value, diagnostics)),
+        "limits" => set(&mut document.limits, read(file, value, diagnostics)),
         "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
         "stores" => read_named(&mut document.stores, file, value, diagnostics),
         "people" => read_named(&mut document.people, file, value, diagnostics),
@@ -194,12 +199,25 @@ fn read_jobs(
             }
         };
         let enabled = job.get("enabled").and_then(|enabled| read(file, enabled, diagnostics)).unwrap_or(true);
-        let schedule = job.get("schedule").and_then(|schedule| read(file, schedule, diagnostics));
-        if let Some(kind) = kind {
-            let raw = RawJob { name: name.clone(), kind, enabled, schedule, file, text: Arc::clone(text) };
+        let timing = read_timing(file, value, diagnostics);
+        if let (Some(kind), Some(timing)) = (kind, timing) {
+            timing.check(&name, diagnostics);
+            let raw = RawJob { name: name.clone(), kind, enabled, timing, file, text: Arc::clone(text) };
             document.jobs.insert(name, raw);
         }
     }
+}
+
+/// Reads the keys of a job that say when it runs.
+fn read_timing(file: usize, job: &Spanned<DeValue<'_>>, diagnostics: &mut Diagnostics) -> Option<Timing> {
+    let mut keys = job.clone();
+    if let DeValue::Table(keys) = keys.get_mut() {
+        let others: Vec<String> = keys.iter().map(|(key, _)| key.get_ref().to_string()).collect();
+        for other in others.iter().filter(|key| !timing::KEYS.contains(&key.as_str())) {
+            keys.remove(other.as_str());
+        }
+    }
+    read(file, &keys, diagnostics)
 }
 
 /// Reads one value, noting all its mistakes. `None` when there was any.
@@ -274,6 +292,22 @@ fn take_away(value: &mut Spanned<DeValue<'_>>, span: &std::ops::Range<usize>) ->
         table.remove(name.as_str());
     }
     Some(name)
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { jobs: Self::default_jobs(), jobs_per_store: Self::default_jobs_per_store() }
+    }
+}
+
+impl Limits {
+    pub(super) fn default_jobs() -> NonZeroUsize {
+        NonZeroUsize::MIN.saturating_add(3)
+    }
+
+    pub(super) fn default_jobs_per_store() -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
 }
 
 impl Default for State {

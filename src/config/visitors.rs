@@ -157,6 +157,15 @@ fn text(value: Value, expected: &str) -> Read<String> {
     }
 }
 
+/// Reads a value that is written as a text.
+pub(super) fn written<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Read<T>,
+) -> Result<T, D::Error> {
+    text(Value::deserialize(deserializer)?, expected).and_then(|text| parse(&text)).map_err(D::Error::custom)
+}
+
 fn what(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "a text",

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::section::RawJob;
+use crate::config::timing::CatchUp;
 use crate::graph::Graph;
 use crate::names::JobName;
 use crate::plan::Plan;
@@ -48,6 +49,8 @@ pub struct Kind {
     pub read: ReadJob,
     /// The JSON Schema of its keys.
     pub schema: fn() -> schemars::Schema,
+    /// What becomes of missed runs, where the job does not say.
+    pub catch_up: CatchUp,
 }
 
 /// All kinds.

@@ -14,12 +14,13 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::session::{Look, Outcome, Report, Session};
-use super::{Job, Kind};
+use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
 use crate::config::period::{Keep, Period};
 use crate::config::section::RawJob;
+use crate::config::span::Span;
 use crate::config::window::Window;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
@@ -29,8 +30,9 @@ use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branch
 
 mod counting;
 
-/// The kind.
-pub const KIND: Kind = Kind { name: "retention_purge", read, schema: || schemars::schema_for!(Spec) };
+/// The kind. One late purge does what all missed ones would have done.
+pub const KIND: Kind =
+    Kind { name: "retention_purge", read, schema: || schemars::schema_for!(Spec), catch_up: CatchUp::Latest };
 
 /// The keys of a retention purge.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -49,7 +51,7 @@ pub struct Spec {
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
     /// A run ends after this time, and the next goes on.
-    pub max_runtime: Option<Period>,
+    pub max_runtime: Option<Span>,
     /// Limits of this job; what is not said here is the file's.
     pub brakes: Option<Brakes>,
     /// The pace of this job; what is not said here is the file's.
@@ -283,7 +285,7 @@ impl RetentionPurge {
             window: self.spec.window.filter(|_| !session.outside_window),
             zone: look.document.timezone,
             clock: session.clock,
-            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.approximate()),
+            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.length()),
         };
         let mut context = Context {
             graph: look.graph,
