@@ -28,6 +28,7 @@ use crate::plan::{Action, BrakeName, Limits, Plan, Step, Strategy};
 use crate::redact::Sealed;
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
 
+mod budget;
 mod counting;
 
 /// The kind. One late purge does what all missed ones would have done.
@@ -397,5 +398,3 @@ fn cutoff(keep: &Keep, now: DateTime<Utc>, zone: chrono_tz::Tz) -> Result<Option
         },
     }
 }
-
-mod budget;
