@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use support::{Project, run_sql};
 
@@ -82,6 +83,14 @@ fn what_root_runs_belongs_to_the_owner_of_the_state() {
     project.run(&["resume", "orders"]).expect_code(0);
     let run = project.run(&["run", "orders", "--format", "json"]).expect_code(0);
     assert_eq!(run.json()["jobs"][0]["rows"], 2, "{run:#?}");
+    let hold =
+        ["hold", "add", "case-1", "--data", "orders", "--where", "id=3", "--why", "a lawsuit", "--format", "json"];
+    let held =
+        support::project::finish(Instant::now(), project.command(&hold).env("SUDO_USER", "anna").spawn().unwrap());
+    held.expect_code(0);
+    let holds = project.run(&["hold", "list", "--format", "json"]).expect_code(0).json();
+    let by = holds["holds"][0]["placed_by"].as_str().unwrap().to_owned();
+    assert_eq!(by == "anna", me == 0, "who is at the keyboard is remembered, not whom the command became: {by}");
     let owners = owners(project.dir());
     assert!(owners.contains_key("state.db"), "{owners:?}");
     assert!(owners.values().all(|user| *user == owner), "{owner} does not own all: {owners:?}");

@@ -10,7 +10,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Cli, Format};
+use super::{Cli, Format, privilege};
 use crate::clock::Clock;
 use crate::control::holding::{self, Listed, NewHold};
 use crate::control::{Exit, Failure, Site};
@@ -87,7 +87,7 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
         about: About::Rows { data: args.data.clone(), only: pairs(&args.only)? },
         why: args.why.clone(),
         until: args.until,
-        by: this_user()?,
+        by: privilege::caller(),
     };
     let rows = holding::add(&site, &memory, &new, Clock::system().now())?;
     let all: u64 = rows.values().sum();
@@ -198,7 +198,7 @@ fn table(holds: &[Listed], zone: chrono_tz::Tz) -> Table {
 }
 
 fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
-    let by = this_user()?;
+    let by = privilege::caller();
     approve(&by, &args.approve_as)?;
     let site = Site::open(&cli.config)?;
     let memory = site.open_state()?;
@@ -213,20 +213,6 @@ fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Done)
-}
-
-/// The Unix user at the keyboard: for a command that root runs by way of sudo, the one who called sudo.
-fn this_user() -> Result<String, Failure> {
-    if rustix::process::getuid().is_root()
-        && let Ok(user) = std::env::var("SUDO_USER")
-        && !user.is_empty()
-    {
-        return Ok(user);
-    }
-    let output = Command::new("id").arg("-un").stderr(Stdio::null()).output();
-    let name = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    let name = name.map(|name| String::from_utf8_lossy(&name).trim().to_owned()).filter(|name| !name.is_empty());
-    Ok(name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())))
 }
 
 /// Has the second person confirm with their own password.

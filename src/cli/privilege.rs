@@ -6,7 +6,8 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Gid, Uid, geteuid, getgroups};
 use rustix::thread;
@@ -18,6 +19,21 @@ use crate::store::url::StoreUrl;
 
 /// The folder that systemd makes for the service (`StateDirectory=`). Its owner counts when the state is on a server.
 const STATE_DIRECTORY: &str = "/var/lib/retentiond";
+
+/// Whether this process was root's and became somebody else's.
+static WAS_ROOT: AtomicBool = AtomicBool::new(false);
+
+/// The Unix user at the keyboard, for the record: for a command that root runs by way of sudo, the one who called sudo.
+/// Who that is does not change with the user that the command becomes.
+pub fn caller() -> String {
+    if geteuid().is_root() || WAS_ROOT.load(Ordering::Relaxed) {
+        return std::env::var("SUDO_USER").ok().filter(|user| !user.is_empty()).unwrap_or_else(|| "root".to_owned());
+    }
+    let asked = Command::new("/usr/bin/id").arg("-un").stderr(Stdio::null()).output();
+    let name = asked.ok().filter(|asked| asked.status.success()).map(|asked| asked.stdout).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).trim().to_owned();
+    if name.is_empty() { format!("uid {}", geteuid().as_raw()) } else { name }
+}
 
 /// Becomes the owner of the state, when root calls; else, and when the owner is root, does nothing.
 ///
@@ -50,6 +66,7 @@ pub fn become_owner(policy: &Path) -> Result<(), Failure> {
     if foreign || thread::set_thread_uid(Uid::ROOT).is_ok() {
         return Err(failed("the privileges of root did not go away".to_owned()));
     }
+    WAS_ROOT.store(true, Ordering::Relaxed);
     Ok(())
 }
 
