@@ -57,8 +57,11 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     )?;
     let after_brake = stage.count()?;
     expect(after_brake.tables == before.tables, "a braked run changes nothing")?;
+    let plan = stage.plan_of("calls")?;
+    stage.run("The operator has read the plan, and lets exactly it pass.", &["approve", "calls", &plan], &[0])?;
+    stage.run("Approved once, it runs once.", &["run", "calls"], &[0])?;
     let release = ["run", "--all", "--release-brake", "max_rows", "--release-brake", "max_percent"];
-    stage.run("The operator has read the plan and lets this one run pass.", &release, &[0])?;
+    stage.run("The other jobs' backlog, by a run that an operator stands beside.", &release, &[0])?;
     let after = stage.count()?;
     show(&before, &after);
     stage.run("The same again: a second run finds nothing to do.", &["run", "--all"], &[0])?;
@@ -75,7 +78,7 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
     println!(
-        "\nShown: a braked run changed nothing; the plan's rules and no others were applied; a second run changed nothing."
+        "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing."
     );
     println!("Directory cleanup, audit rollup and personal data reports are not built yet.");
     println!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
@@ -123,6 +126,20 @@ impl Stage {
             println!("(exit code {code})");
         }
         expect(codes.contains(&code), &format!("`retentiond {}` ended with code {code}", arguments.join(" ")))
+    }
+
+    /// The name of a job's plan, as `plan` prints it.
+    fn plan_of(&self, job: &str) -> Result<String, Failure> {
+        let failed = |error: String| Failure::new(Exit::Failed, format!("error: {error}"));
+        let output = Command::new(&self.program)
+            .args(["plan", job, "--format", "json"])
+            .env("RETENTIOND_CONFIG", &self.policy)
+            .output()
+            .map_err(|error| failed(error.to_string()))?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
+        let plan = answer.pointer("/jobs/0/plan").and_then(serde_json::Value::as_str);
+        plan.map(str::to_owned).ok_or_else(|| failed("the plan has no name".to_owned()))
     }
 
     fn count(&self) -> Result<Count, Failure> {

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod approve;
 mod check;
 mod completions;
 mod demo;
@@ -76,6 +77,11 @@ enum Command {
     Plan(PlanArgs),
     /// Runs jobs now, to their end.
     Run(RunArgs),
+    /// Lets exactly the plan that a brake stopped pass at its next run.
+    ///
+    /// The approval is good for one run within 72 hours, of the same policy on the same schema; no step may find more than
+    /// was approved. All brakes are released together, except the age floor.
+    Approve(ApproveArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
     /// Legal holds: these rows stay, whatever a policy says.
@@ -157,6 +163,14 @@ struct RunArgs {
     /// The instant that cutoffs count from. Only for tests and the demo.
     #[arg(long, value_name = "INSTANT", hide = true)]
     now: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+struct ApproveArgs {
+    /// The job.
+    job: JobName,
+    /// The plan, as `plan`, `run` and the mail name it.
+    plan: String,
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +265,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Check(_) => check::check(cli),
         Command::Plan(args) => plan::plan(cli, args),
         Command::Run(args) => run::run(cli, args),
+        Command::Approve(args) => approve::approve(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),

@@ -2,10 +2,10 @@
 
 use super::{Cli, Format, PlanArgs};
 use crate::clock::Clock;
-use crate::control::Site;
-use crate::control::{Exit, Failure};
-use crate::jobs::Look;
+use crate::control::{Exit, Failure, Site, approving};
+use crate::jobs::Job;
 use crate::plan::{Plan, describe};
+use crate::store::pool::Database;
 use crate::store::state;
 
 /// Plans jobs; changes nothing.
@@ -18,9 +18,13 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
     let mut plans = Vec::new();
     for job in jobs {
         let usual = state::usual_rows(&mut *memory.conn()?, job.name().as_str())?;
-        let look = Look { document: &site.loaded.document, graph: &site.graph, stores: &site.stores, now, usual };
-        match job.plan(&look) {
-            Ok(plan) => {
+        match job.plan(&site.look(now, usual)) {
+            Ok(mut plan) => {
+                note_widened(&site, &memory, job, &mut plan)?;
+                // Looking ahead makes no plan that anybody could approve.
+                if args.now.is_none() && !(plan.brakes.is_empty() && plan.widened.is_empty()) {
+                    approving::remember(&mut *memory.conn()?, &plan)?;
+                }
                 if !plan.brakes.is_empty() {
                     exit = exit.worse(Exit::Braked);
                 }
@@ -48,13 +52,34 @@ fn show(cli: &Cli, site: &Site, plan: &Plan, verbose: bool) {
         return;
     }
     println!("{}", describe(plan, site.loaded.document.timezone, verbose));
-    if let Some(brake) = plan.brakes.first() {
-        let releases = plan.releases();
-        let floor = brake.brake == crate::plan::BrakeName::AgeFloor;
-        if floor {
-            println!("  The age floor is lowered in the file only: [brakes] age_floor = \"…\"");
-        } else {
-            println!("  Nothing was removed. To let one run pass: retentiond run {} {}", plan.job, releases);
-        }
+    if !plan.brakes.is_empty() {
+        println!("{}", how_to_pass(plan));
+    } else if !plan.widened.is_empty() {
+        println!("  A scheduled run waits for an approval, since the policy may remove more than before:");
+        plan.widened.iter().for_each(|why| println!("    {why}"));
+        println!("  To let exactly this plan pass: {}", plan.approve_command());
     }
+}
+
+/// What lets a braked plan pass.
+pub(super) fn how_to_pass(plan: &Plan) -> String {
+    if plan.is_below_the_floor() {
+        return "  Nothing was removed. The age floor is lowered in the file only: [brakes] age_floor = \"…\""
+            .to_owned();
+    }
+    let (approve, releases) = (plan.approve_command(), plan.releases());
+    format!(
+        "  Nothing was removed. To let exactly this plan pass at its next run: {approve}\n  To run now, whatever the count: retentiond run {} {releases}",
+        plan.job
+    )
+}
+
+/// Whether a scheduled run would wait for an approval; a job without a schedule has none.
+fn note_widened(site: &Site, memory: &Database, job: &dyn Job, plan: &mut Plan) -> Result<(), Failure> {
+    let document = &site.loaded.document;
+    let scheduled = document.jobs.get(job.name()).is_some_and(|raw| raw.timing.schedule.is_some());
+    if scheduled && document.approvals.widened {
+        plan.widened = approving::widened(&mut *memory.conn()?, job)?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `retentiond run`: runs jobs now, to their end.
 
+use super::plan::how_to_pass;
 use super::progress::Shown;
 use super::{Cli, Format, RunArgs};
 use crate::clock::Clock;
@@ -76,7 +77,7 @@ fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
         && let Some(plan) = &report.plan
     {
         println!("{}", describe(plan, site.loaded.document.timezone, false));
-        println!("  Nothing was removed. To let one run pass: retentiond run {name} {}", plan.releases());
+        println!("{}", how_to_pass(plan));
         return;
     }
     println!(

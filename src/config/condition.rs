@@ -3,8 +3,10 @@
 //! `column = value | [values] | { below = n, above = n, null = true, not = … }`. All columns must satisfy their test; a
 //! column of a parent is named `parent.column`, where `parent` is a data entry.
 
+use serde::Serialize;
+
 /// A literal of a condition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Literal {
     /// Text, dates and instants included.
     Text(String),
@@ -17,7 +19,7 @@ pub enum Literal {
 }
 
 /// What a column must be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Test {
     /// Equal to this.
     Is(Literal),
@@ -36,7 +38,7 @@ pub enum Test {
 }
 
 /// One column's test.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ColumnTest {
     /// The data entry that the column belongs to, when it is a parent's.
     pub parent: Option<String>,
@@ -47,5 +49,5 @@ pub struct ColumnTest {
 }
 
 /// All of these must hold; empty only where the key was not said at all.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Condition(pub Vec<ColumnTest>);

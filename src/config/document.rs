@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::period::{Keep, Period};
 use super::values::{
@@ -27,6 +27,8 @@ pub struct Document {
     pub state: State,
     /// How mail leaves.
     pub mail: Option<Mail>,
+    /// What needs an approval.
+    pub approvals: Approvals,
     /// Limits that stop a run before its first deletion.
     pub brakes: Brakes,
     /// How fast a run goes.
@@ -81,6 +83,22 @@ pub struct Mail {
     /// Who hears when a job fails, brakes or falls behind.
     #[serde(default)]
     pub alerts: Vec<String>,
+}
+
+/// `[approvals]`: what needs one besides a brake.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approvals {
+    /// The first scheduled run of a policy that removes more than the one before waits for `retentiond approve`. Default
+    /// `true`.
+    #[serde(default = "yes")]
+    pub widened: bool,
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { widened: true }
+    }
 }
 
 /// `[brakes]`, and `brakes = { … }` in a job: limits that stop a run before its first deletion.
@@ -190,7 +208,7 @@ pub struct Category {
 }
 
 /// What becomes of a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExpiry {
     /// The row goes.
@@ -276,7 +294,7 @@ pub struct Entry {
 }
 
 /// `file = { store = "voice", path = "file_path" }`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileLink {
     /// The file store.

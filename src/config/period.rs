@@ -96,6 +96,27 @@ impl Period {
             + TimeDelta::days(i64::from(self.days))
             + TimeDelta::hours(i64::from(self.hours))
     }
+
+    /// Whether it is at least as long as another one, whatever the instant that both are counted from. In doubt it is not.
+    pub fn never_shorter_than(&self, other: &Self) -> bool {
+        let part_by_part = self.months >= other.months && self.days >= other.days && self.hours >= other.hours;
+        part_by_part || self.hours_at_least() >= other.hours_at_most()
+    }
+
+    /// A year has 365 days, a month 28 to 31; a change of the clock takes an hour or two of a day.
+    fn hours_at_least(&self) -> u64 {
+        const DAYS: [u64; 12] = [0, 28, 59, 89, 120, 150, 181, 212, 242, 273, 303, 334];
+        (Self::days_of(self.months, 365, DAYS) + u64::from(self.days)) * 24 + u64::from(self.hours)
+    }
+
+    fn hours_at_most(&self) -> u64 {
+        const DAYS: [u64; 12] = [0, 31, 62, 92, 123, 153, 184, 215, 245, 276, 306, 337];
+        (Self::days_of(self.months, 366, DAYS) + u64::from(self.days)) * 24 + u64::from(self.hours) + 3
+    }
+
+    fn days_of(months: u32, year: u64, rest: [u64; 12]) -> u64 {
+        u64::from(months / 12) * year + rest.get(months as usize % 12).copied().unwrap_or_default()
+    }
 }
 
 /// `13m`, `1 m`: jiff would take it for minutes.
@@ -129,7 +150,25 @@ impl fmt::Display for Period {
     }
 }
 
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::For(period) => period.fmt(f),
+            Self::Forever => f.write_str("forever"),
+        }
+    }
+}
+
 impl Keep {
+    /// Whether nothing goes earlier under it than under another one. In doubt something may.
+    pub fn never_shorter_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Forever, _) => true,
+            (Self::For(_), Self::Forever) => false,
+            (Self::For(new), Self::For(old)) => new.never_shorter_than(old),
+        }
+    }
+
     /// Reads `"forever"` or a period.
     ///
     /// # Errors
@@ -157,6 +196,38 @@ mod tests {
         assert_eq!(before("1y 6mo", "2026-07-15T00:00:00Z", utc), "2025-01-15T00:00:00+00:00");
         assert_eq!(before("P13M", "2026-11-24T02:00:00Z", utc), "2025-10-24T02:00:00+00:00");
         assert_eq!(before("36 hours", "2026-11-24T02:00:00Z", utc), "2026-11-22T14:00:00+00:00");
+    }
+
+    #[test]
+    fn lengths_are_compared_in_doubt_against_the_new_one() {
+        let never_shorter =
+            |new: &str, old: &str| Keep::parse(new).unwrap().never_shorter_than(&Keep::parse(old).unwrap());
+        for (new, old) in [
+            ("13 months", "13 months"),
+            ("14 months", "13 months"),
+            ("1 year 1 month", "13 months"),
+            ("forever", "9 years"),
+            ("13 months", "90 days"),
+            ("400 days", "13 months"),
+            ("1 year", "12 months"),
+            ("8 days", "1 week"),
+            ("49 hours", "1 day"),
+        ] {
+            assert!(never_shorter(new, old), "{new} {old}");
+        }
+        for (new, old) in [
+            ("12 months", "13 months"),
+            ("395 days", "13 months"),
+            ("365 days", "1 year"),
+            ("30 days", "1 month"),
+            ("9 years", "forever"),
+            ("1 month", "30 days"),
+            ("24 hours", "1 day"),
+            ("89 days", "90 days"),
+            ("12 months 400 days", "25 months 1 hour"),
+        ] {
+            assert!(!never_shorter(new, old), "{new} {old}");
+        }
     }
 
     #[test]

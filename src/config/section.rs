@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
-use super::document::{Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, State};
+use super::document::{Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, State};
 use super::source::Source;
 use super::timing::{self, Timing};
 use super::values::UrlSource;
@@ -21,12 +21,13 @@ use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "timezone",
     "enabled",
     "include",
     "state",
     "mail",
+    "approvals",
     "brakes",
     "pace",
     "limits",
@@ -74,6 +75,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         enabled: true,
         state: State::default(),
         mail: None,
+        approvals: Approvals::default(),
         brakes: Brakes::default(),
         pace: Pace::default(),
         limits: Limits::default(),
@@ -106,6 +108,7 @@ fn read_section(
         "enabled" => set(&mut document.enabled, read(file, value, diagnostics)),
         "state" => set(&mut document.state, read(file, value, diagnostics)),
         "mail" => document.mail = read(file, value, diagnostics),
+        "approvals" => set(&mut document.approvals, read(file, value, diagnostics)),
         "brakes" => set(&mut document.brakes, read(file, value, diagnostics)),
         "pace" => set(&mut document.pace, read(file, value, diagnostics)),
         "limits" => set(&mut document.limits, read(file, value, diagnostics)),

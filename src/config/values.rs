@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+
 use super::condition::{Condition, Literal};
 use crate::names::{DataName, StoreName};
 
 /// `"a"` or `["a", "b"]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OneOrMany(pub Vec<String>);
 
 /// Kind of address to the columns that hold it: `{ phone = "caller", email = ["from", "reply_to"] }`.
@@ -52,7 +54,7 @@ pub struct PersonLink {
 pub struct PersonLinks(pub Vec<PersonLink>);
 
 /// A link to a row of another entry (or of the same).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Link {
     /// The entry linked to.
     pub data: DataName,
@@ -63,11 +65,11 @@ pub struct Link {
 }
 
 /// One link or a list of them; never empty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Links(pub Vec<Link>);
 
 /// The unit of an epoch column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// Seconds.
     Seconds,
@@ -81,8 +83,14 @@ pub enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Zone(pub chrono_tz::Tz);
 
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
 /// What ages a row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum TimeColumn {
     /// An own column.
     Column {
@@ -104,7 +112,7 @@ pub enum TimeColumn {
 }
 
 /// How a column is overwritten.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum AnonymiseStrategy {
     /// `null`
     Null,
@@ -123,7 +131,7 @@ pub enum AnonymiseStrategy {
 }
 
 /// Where a secret is found; never the secret itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum SecretRef {
     /// `{ credential = "x" }`: in `$CREDENTIALS_DIRECTORY`, then, for root, in `/etc/retentiond/credentials`.
     Credential(String),
@@ -160,7 +168,7 @@ pub enum UrlSource {
 }
 
 /// `requires = { customer_consent = true }`, or a row of another entry: `{ data = "consents", by = …, where = … }`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Requires {
     /// Own columns.
     Condition(Condition),

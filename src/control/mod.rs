@@ -3,6 +3,7 @@
 //!
 //! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
 
+pub mod approving;
 pub mod failure;
 pub mod holding;
 mod keeper;

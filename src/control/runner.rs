@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::approving::Approvals;
 use super::failure::Failure;
 use super::holding;
 use super::keeper::Keeper;
@@ -19,7 +20,7 @@ use super::ran::{Ended, Ran, Refusal};
 use super::site::Site;
 use crate::clock::{Clock, uptime};
 use crate::jobs::session::RunProgress;
-use crate::jobs::{Job, Look, Outcome, Report, Session};
+use crate::jobs::{Job, Outcome, Report, Session};
 use crate::plan::BrakeName;
 use crate::removal::{Halt, Permit, RemovalError};
 use crate::stop::Stop;
@@ -136,14 +137,10 @@ pub fn run_job(
         prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
         holding::refresh(site, &mut *memory.conn()?, &job.stores(&site.graph), now)?;
         let mut permit = Held { memory, keeper, name, options, started: uptime() };
+        let by_hand = matches!(options.occasion, Occasion::Manual);
+        let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut session = Session {
-            look: Look {
-                document: &site.loaded.document,
-                graph: &site.graph,
-                stores: &site.stores,
-                now,
-                usual: begun.usual,
-            },
+            look: site.look(now, begun.usual),
             clock: options.clock,
             stop: options.stop.clone(),
             run: begun.run.as_str().to_owned(),
@@ -152,6 +149,7 @@ pub fn run_job(
             released: options.released.clone(),
             unpaced: options.unpaced,
             outside_window: options.outside_window,
+            approver: &mut approver,
             permit: &mut permit,
             progress,
         };

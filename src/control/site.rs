@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+
 use super::failure::{Exit, Failure, not_opened};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Loaded};
 use crate::graph::Graph;
 use crate::graph::stores::Stores;
-use crate::jobs::{self, Job};
+use crate::jobs::{self, Job, Look};
 use crate::mail;
 use crate::names::{JobName, StoreName};
 use crate::redact;
@@ -96,6 +98,11 @@ impl Site {
                 })
             })
             .collect()
+    }
+
+    /// What a plan is made from, seen from an instant.
+    pub fn look(&self, now: DateTime<Utc>, usual: Option<u64>) -> Look<'_> {
+        Look { document: &self.loaded.document, graph: &self.graph, stores: &self.stores, now, usual }
     }
 
     /// Opens retentiond's own memory, made when it is not there.

@@ -19,6 +19,8 @@ pub mod walk;
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::files::PathTemplate;
@@ -206,6 +208,19 @@ impl Graph {
     /// All entries, children before parents.
     pub fn children_first(&self) -> impl Iterator<Item = &Node> {
         self.order.iter().filter_map(|name| self.nodes.get(name))
+    }
+
+    /// The databases as they were looked at: their identities, and every mapped table in them with all that decides about a
+    /// deletion. Thirty-two hexadecimal digits.
+    pub fn schema_hash(&self, stores: &stores::Stores, which: &[StoreName]) -> String {
+        let mut hash = Sha256::new();
+        for name in which {
+            hash.update(format!("store {name}|{}\n", stores.database(name).map_or("", |database| database.identity())));
+            for node in self.nodes.values().filter(|node| node.store == *name) {
+                hash.update(format!("entry {}\n{}\n", node.name, node.table.fingerprint()));
+            }
+        }
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The links of other entries (and of the entry itself) along which rows go with rows of `parent`.

@@ -11,10 +11,10 @@ use crate::config::section::RawJob;
 use crate::config::timing::CatchUp;
 use crate::graph::Graph;
 use crate::names::JobName;
-use crate::plan::Plan;
+use crate::plan::{Plan, Policy};
 use crate::removal::RemovalError;
 
-pub use session::{Look, Outcome, Report, Session};
+pub use session::{Approver, Decided, Look, Outcome, Report, Session};
 
 /// One job of the file, ready to be planned and run.
 pub trait Job: Send + Sync {
@@ -22,8 +22,12 @@ pub trait Job: Send + Sync {
     fn name(&self) -> &JobName;
     /// The kind, as the file writes it.
     fn kind(&self) -> &'static str;
-    /// Hash over what the job would do: a change of policy changes it.
-    fn policy_hash(&self) -> String;
+    /// What the job removes, as plain data: what approvals are bound to, and what a later policy is compared with.
+    fn policy(&self) -> &Policy;
+    /// The policy's name: a change of policy changes it.
+    fn policy_hash(&self) -> String {
+        self.policy().hash()
+    }
     /// What a run would do now; changes nothing.
     ///
     /// # Errors

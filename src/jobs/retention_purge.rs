@@ -11,9 +11,8 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::session::{Look, Outcome, Report, Session};
+use super::session::{Decided, Look, Outcome, Report, Session};
 use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
@@ -24,12 +23,13 @@ use crate::config::span::Span;
 use crate::config::window::Window;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
-use crate::plan::{Action, BrakeName, Limits, Plan, Step, Strategy};
+use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
 use crate::redact::Sealed;
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
 
 mod budget;
 mod counting;
+mod policy;
 
 /// The kind. One late purge does what all missed ones would have done.
 pub const KIND: Kind =
@@ -75,6 +75,7 @@ pub struct RetentionPurge {
     name: JobName,
     spec: Spec,
     rules: Vec<Rules>,
+    policy: Policy,
 }
 
 /// The conditions of the job on one entry, resolved.
@@ -124,7 +125,8 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
             .collect();
         rules.push(Rules { data: data.clone(), only, overrides });
     }
-    Some(Box::new(RetentionPurge { name: raw.name.clone(), spec, rules }))
+    let policy = policy::policy(&spec, document, graph);
+    Some(Box::new(RetentionPurge { name: raw.name.clone(), spec, rules, policy }))
 }
 
 fn check_ages(node: &Node, spec: &Spec, place: Vec<String>, diagnostics: &mut Diagnostics) {
@@ -164,10 +166,8 @@ impl Job for RetentionPurge {
         KIND.name
     }
 
-    fn policy_hash(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(format!("{}|{:?}", self.name, self.spec));
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     fn stores(&self, graph: &Graph) -> Vec<StoreName> {
@@ -183,14 +183,12 @@ impl Job for RetentionPurge {
     }
 
     fn run(&self, session: &mut Session<'_>, report: &mut Report) -> Result<Outcome, RemovalError> {
-        let (plan, tasks) = self.prepare(&session.look)?;
-        let held: Vec<_> = plan.brakes.iter().filter(|brake| !is_released(brake.brake, &session.released)).collect();
-        let braked = !held.is_empty();
+        let Decided { plan, work: tasks, pass } = session.decide(|look| self.prepare(look))?;
         report.plan = Some(plan.clone());
         report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, files: 0, ..step }).collect();
         // Rows of a killed run that stay want their files back, whether or not this run goes on.
         self.settle_files(session, &tasks)?;
-        if braked {
+        if !pass {
             return Ok(Outcome::Braked);
         }
         session.progress.begin(&plan);
@@ -211,11 +209,6 @@ impl Job for RetentionPurge {
     }
 }
 
-/// The age floor is never released by hand.
-fn is_released(brake: BrakeName, released: &[BrakeName]) -> bool {
-    brake != BrakeName::AgeFloor && released.contains(&brake)
-}
-
 impl RetentionPurge {
     /// The plan and the tasks it is made of.
     fn prepare(&self, look: &Look<'_>) -> Result<(Plan, Vec<Task>), RemovalError> {
@@ -232,7 +225,8 @@ impl RetentionPurge {
                 tasks.push(task);
             }
         }
-        let plan = Plan::new(self.name.clone(), KIND.name, default_cutoff, &self.policy_hash(), steps);
+        let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
+        let plan = Plan::new(self.name.clone(), KIND.name, default_cutoff, basis, steps);
         let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
         let brakes = limits.look_at(&plan, look.usual, look.now);
         Ok((plan.with_brakes(brakes), tasks))

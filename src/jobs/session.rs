@@ -11,8 +11,8 @@ use crate::config::document::Document;
 use crate::graph::Graph;
 use crate::graph::stores::Stores;
 use crate::names::StoreName;
-use crate::plan::{BrakeName, Plan, Step};
-use crate::removal::{Permit, Progress};
+use crate::plan::{Approval, Basis, Brake, BrakeName, Plan, Step};
+use crate::removal::{Permit, Progress, RemovalError};
 use crate::stop::Stop;
 
 /// How a run ended.
@@ -48,6 +48,7 @@ impl Outcome {
 }
 
 /// What a plan is made from. Nothing in it can write.
+#[derive(Clone, Copy)]
 pub struct Look<'a> {
     /// The file.
     pub document: &'a Document,
@@ -59,6 +60,39 @@ pub struct Look<'a> {
     pub now: DateTime<Utc>,
     /// The median number of rows of the job's last complete runs.
     pub usual: Option<u64>,
+}
+
+impl Look<'_> {
+    /// What a plan is made from: a policy, the schema of these stores, and the instant.
+    pub fn basis(&self, policy_hash: String, stores: &[StoreName]) -> Basis {
+        Basis { policy_hash, schema_hash: self.graph.schema_hash(self.stores, stores), at: self.now }
+    }
+}
+
+/// Knows what was approved, and what the job followed before.
+pub trait Approver {
+    /// In what the job's policy may remove more than the one it followed last, if that stops this run.
+    fn widened(&self) -> &[String];
+    /// The approvals that stand for plans made from this, whatever their instant.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    fn standing(&mut self, basis: &Basis) -> Result<Vec<Approval>, RemovalError>;
+    /// Uses an approval up; `false` when somebody else did.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    fn consume(&mut self, approval: &Approval) -> Result<bool, RemovalError>;
+    /// A plan was stopped: it can be approved from now on.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    fn stopped(&mut self, plan: &Plan) -> Result<(), RemovalError>;
+    /// The brakes let the run pass: its policy is the one that later ones are compared with.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    fn passed(&mut self) -> Result<(), RemovalError>;
 }
 
 /// What a run is given besides.
@@ -81,10 +115,65 @@ pub struct Session<'a> {
     pub unpaced: bool,
     /// Batches may be begun outside the job's window.
     pub outside_window: bool,
+    /// Asked when a brake would stop the run.
+    pub approver: &'a mut dyn Approver,
     /// Asked between batches.
     pub permit: &'a mut dyn Permit,
     /// Hears of the plan and of each batch.
     pub progress: &'a mut dyn RunProgress,
+}
+
+/// A plan with what it takes to carry it out, after the brakes.
+pub struct Decided<T> {
+    /// The plan.
+    pub plan: Plan,
+    /// What was made along with it.
+    pub work: T,
+    /// Whether it may be carried out; else it was stopped, and can be approved.
+    pub pass: bool,
+}
+
+impl Session<'_> {
+    /// Makes the plan and asks the brakes: it passes when none stops it, when the operator released those that do, or by
+    /// an approval of exactly such a plan, which is then used up. The age floor is never released.
+    ///
+    /// # Errors
+    /// Those of `prepare`, and of the state.
+    pub fn decide<T>(
+        &mut self,
+        prepare: impl Fn(&Look<'_>) -> Result<(Plan, T), RemovalError>,
+    ) -> Result<Decided<T>, RemovalError> {
+        let (mut plan, mut work) = prepare(&self.look)?;
+        if !self.approver.widened().is_empty() {
+            let brake = Brake::widened(self.approver.widened());
+            let brakes = std::mem::take(&mut plan.brakes).into_iter().chain([brake]).collect();
+            plan = plan.with_brakes(brakes);
+        }
+        let held = |brake: &Brake| brake.brake == BrakeName::AgeFloor || !self.released.contains(&brake.brake);
+        let mut pass = !plan.brakes.iter().any(held);
+        if !pass && !plan.is_below_the_floor() {
+            for approval in self.approver.standing(&plan.basis)? {
+                // The approved cutoffs, not tonight's: otherwise there would always be a few rows more.
+                let (same, ready) = prepare(&Look { now: approval.basis.at, ..self.look })?;
+                if same.is_below_the_floor() {
+                    continue;
+                }
+                if let Some(why) = approval.refuses(&same) {
+                    self.progress.note(&format!("the approval of plan {} does not hold: {why}", approval.plan));
+                } else if self.approver.consume(&approval)? {
+                    self.progress.note(&format!("plan {} was approved", approval.plan));
+                    (plan, work, pass) = (same, ready, true);
+                    break;
+                }
+            }
+        }
+        if pass {
+            self.approver.passed()?;
+        } else {
+            self.approver.stopped(&plan)?;
+        }
+        Ok(Decided { plan, work, pass })
+    }
 }
 
 /// Hears how a run goes.

@@ -111,7 +111,7 @@ const MEANT: [&str; 9] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_hostile_gets_through(name in hostile(), subject in hostile(), body in hostile(), address in hostile()) {

@@ -26,6 +26,9 @@ pub enum BrakeName {
     MaxTimesUsual,
     /// The least age of what is removed.
     AgeFloor,
+    /// The policy removes more than the one that the job followed last. Stops scheduled runs only.
+    #[value(skip)]
+    Widened,
 }
 
 impl BrakeName {
@@ -36,6 +39,7 @@ impl BrakeName {
             Self::MaxPercent => "max_percent",
             Self::MaxTimesUsual => "max_times_usual",
             Self::AgeFloor => "age_floor",
+            Self::Widened => "widened",
         }
     }
 }
@@ -52,6 +56,21 @@ pub struct Brake {
     /// The entry it was found in, if it is one entry's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<DataName>,
+    /// What it found, in words, where a number does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Brake {
+    fn new(brake: BrakeName, limit: f64, found: f64, data: Option<DataName>) -> Self {
+        Self { brake, limit, found, data, why: None }
+    }
+
+    /// The brake for a policy that has become wider.
+    pub fn widened(reasons: &[String]) -> Self {
+        let why = Some(reasons.join("; "));
+        Self { why, ..Self::new(BrakeName::Widened, 0.0, reasons.len() as f64, None) }
+    }
 }
 
 impl std::fmt::Display for Brake {
@@ -71,6 +90,13 @@ impl std::fmt::Display for Brake {
             }
             BrakeName::AgeFloor => {
                 write!(f, "age_floor: rows{entry} of only {found:.1} hours would go, the floor is {limit} hours")
+            }
+            BrakeName::Widened => {
+                write!(
+                    f,
+                    "widened: the policy may remove more than before: {}",
+                    self.why.as_deref().unwrap_or_default()
+                )
             }
         }
     }
@@ -100,16 +126,22 @@ impl Limits {
         }
     }
 
+    /// The limits for comparing policies: of each, more is looser.
+    pub fn looseness(&self) -> std::collections::BTreeMap<String, f64> {
+        let all = [
+            ("max_rows", self.max_rows as f64),
+            ("max_percent", self.max_percent),
+            ("max_times_usual", self.max_times_usual),
+            ("age_floor", -(self.age_floor.num_seconds() as f64)),
+        ];
+        all.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect()
+    }
+
     /// The brakes that the plan runs into. `usual` is the median of the job's last complete runs.
     pub fn look_at(&self, plan: &Plan, usual: Option<u64>, now: DateTime<Utc>) -> Vec<Brake> {
         let mut brakes = Vec::new();
         if plan.rows > self.max_rows {
-            brakes.push(Brake {
-                brake: BrakeName::MaxRows,
-                limit: self.max_rows as f64,
-                found: plan.rows as f64,
-                data: None,
-            });
+            brakes.push(Brake::new(BrakeName::MaxRows, self.max_rows as f64, plan.rows as f64, None));
         }
         brakes.extend(self.percent(plan));
         if let Some(usual) = usual
@@ -117,7 +149,7 @@ impl Limits {
         {
             let found = plan.rows as f64 / usual as f64;
             if found > self.max_times_usual {
-                brakes.push(Brake { brake: BrakeName::MaxTimesUsual, limit: self.max_times_usual, found, data: None });
+                brakes.push(Brake::new(BrakeName::MaxTimesUsual, self.max_times_usual, found, None));
             }
         }
         brakes.extend(self.floor(plan, now));
@@ -137,7 +169,7 @@ impl Limits {
             let found = (rows as f64 / step.table_rows as f64 * 1000.0).round() / 10.0;
             if rows as f64 / step.table_rows as f64 * 100.0 > self.max_percent {
                 let data = Some(step.data.clone());
-                brakes.push(Brake { brake: BrakeName::MaxPercent, limit: self.max_percent, found, data });
+                brakes.push(Brake::new(BrakeName::MaxPercent, self.max_percent, found, data));
             }
         }
         brakes
@@ -146,11 +178,7 @@ impl Limits {
     fn floor(&self, plan: &Plan, now: DateTime<Utc>) -> Option<Brake> {
         let step = plan.steps.iter().find(|step| step.cutoff.is_some_and(|cutoff| now - cutoff < self.age_floor))?;
         let hours = |delta: TimeDelta| (delta.num_seconds() as f64 / 360.0).round() / 10.0;
-        Some(Brake {
-            brake: BrakeName::AgeFloor,
-            limit: hours(self.age_floor),
-            found: hours(now - step.cutoff?),
-            data: Some(step.data.clone()),
-        })
+        let (limit, found) = (hours(self.age_floor), hours(now - step.cutoff?));
+        Some(Brake::new(BrakeName::AgeFloor, limit, found, Some(step.data.clone())))
     }
 }

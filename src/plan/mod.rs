@@ -2,7 +2,9 @@
 //!
 //! `plan` and `run` build the same [`Plan`]; the run then does exactly its steps, after the brakes have looked at it.
 
+pub mod approval;
 pub mod brakes;
+pub mod policy;
 mod show;
 
 use std::collections::BTreeSet;
@@ -14,7 +16,9 @@ use sha2::{Digest, Sha256};
 use crate::graph::Fate;
 use crate::names::{DataName, JobName, StoreName};
 
+pub use approval::{Approval, Basis};
 pub use brakes::{Brake, BrakeName, Limits};
+pub use policy::Policy;
 pub use show::{describe, grouped, show_instant};
 
 /// What a step does to rows.
@@ -149,6 +153,13 @@ pub struct Plan {
     pub files: u64,
     /// The brakes that would stop the run.
     pub brakes: Vec<Brake>,
+    /// In what the policy may remove more than the one that the job followed last; a scheduled run then waits for an
+    /// approval.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub widened: Vec<String>,
+    /// What it was made from.
+    #[serde(skip)]
+    pub basis: Basis,
 }
 
 impl Plan {
@@ -157,13 +168,14 @@ impl Plan {
         job: JobName,
         kind: &'static str,
         cutoff: Option<DateTime<Utc>>,
-        policy_hash: &str,
+        basis: Basis,
         steps: Vec<Step>,
     ) -> Self {
         let rows = steps.iter().map(|step| step.rows).sum();
         let files = steps.iter().map(|step| step.files).sum();
-        let plan = name_of(&job, policy_hash, &steps);
-        Self { job, kind, outcome: "planned", cutoff, plan, steps, rows, files, brakes: Vec::new() }
+        let plan = name_of(&job, &basis, &steps);
+        let (brakes, widened) = (Vec::new(), Vec::new());
+        Self { job, kind, outcome: "planned", cutoff, plan, steps, rows, files, brakes, widened, basis }
     }
 
     /// Whether rows are due, and every one of them is held.
@@ -175,6 +187,16 @@ impl Plan {
     pub fn releases(&self) -> String {
         let names: BTreeSet<&str> = self.brakes.iter().map(|brake| brake.brake.as_str()).collect();
         names.into_iter().map(|name| format!("--release-brake {name}")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The command that lets exactly this plan pass.
+    pub fn approve_command(&self) -> String {
+        format!("retentiond approve {} {}", self.job, self.plan)
+    }
+
+    /// Whether a brake stops it that nothing releases.
+    pub fn is_below_the_floor(&self) -> bool {
+        self.brakes.iter().any(|brake| brake.brake == BrakeName::AgeFloor)
     }
 
     /// Notes the brakes that would stop the run.
@@ -189,10 +211,9 @@ impl Plan {
 }
 
 /// Twelve hexadecimal digits over what the plan would do; no cutoff in it, so that it holds for a while.
-fn name_of(job: &JobName, policy_hash: &str, steps: &[Step]) -> String {
+fn name_of(job: &JobName, basis: &Basis, steps: &[Step]) -> String {
     let mut hash = Sha256::new();
-    hash.update(job.as_str());
-    hash.update(policy_hash);
+    hash.update(format!("{job}|{}|{}", basis.policy_hash, basis.schema_hash));
     for step in steps {
         hash.update(format!("|{}|{}|{}|{}|{}", step.data, step.action.as_str(), step.rule, step.rows, step.files));
     }

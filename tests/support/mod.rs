@@ -18,3 +18,9 @@ pub mod tables;
 pub use project::{Output, Project};
 pub use server::{Server, mariadb, postgres, run_sql, sqlite};
 pub use tables::{dump, snapshot};
+
+/// The present, which the program's own clock tells too.
+#[expect(clippy::disallowed_methods, reason = "a run takes the present instant only")]
+pub fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}

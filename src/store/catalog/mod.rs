@@ -4,6 +4,7 @@
 //! the server. Each reader needs a handful of queries for the whole database, however many tables it has. The names in it
 //! are the only ones that can be put into a statement.
 
+mod fingerprint;
 mod mysql;
 mod mysql_grants;
 mod mysql_sql;

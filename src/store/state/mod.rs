@@ -5,6 +5,7 @@ mod clocks;
 mod holder;
 mod holds;
 mod lease;
+mod plans;
 mod runs;
 mod schema;
 mod slots;
@@ -20,6 +21,10 @@ pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mar
 pub use holder::this_process;
 pub use holds::{HoldRecord, add_hold, all_holds, release_case};
 pub use lease::{Lease, LeaseError};
+pub use plans::{
+    PlanRecord, approve_plan, find_plan, follow_policy, followed_policy, forget_plans, last_plan, remember_plan,
+    standing_approvals, use_approval,
+};
 pub use runs::{
     End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, last_success, new_id, usual_rows,
 };

@@ -96,3 +96,26 @@ diesel::table! {
         since -> Timestamp,
     }
 }
+
+diesel::table! {
+    plans (job, plan) {
+        job -> Text,
+        plan -> Text,
+        policy_hash -> Text,
+        schema_hash -> Text,
+        planned_at -> Timestamp,
+        steps -> Text,
+        brakes -> Text,
+        approved_at -> Nullable<Timestamp>,
+        approved_until -> Nullable<Timestamp>,
+        used_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    policies (job) {
+        job -> Text,
+        policy -> Text,
+        since -> Timestamp,
+    }
+}
