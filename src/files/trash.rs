@@ -166,10 +166,7 @@ impl Trash {
                         Ok(()) | Err(Errno::PERM) => {}
                         Err(errno) => return Err(fail(errno)),
                     }
-                    // A service may be forbidden to set the bits that lend an identity; the others matter more.
-                    fs::fchmod(&made, Mode::from_raw_mode(above.st_mode & 0o7777))
-                        .or_else(|_| fs::fchmod(&made, Mode::from_raw_mode(above.st_mode & 0o777)))
-                        .map_err(&fail)?;
+                    fs::fchmod(&made, Mode::from_raw_mode(above.st_mode & 0o7777)).map_err(&fail)?;
                     beneath::sync(&at).map_err(&fail)?;
                     at = made;
                 }
