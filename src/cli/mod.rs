@@ -14,6 +14,7 @@ mod progress;
 mod run;
 mod schema;
 mod seed;
+mod status;
 mod switch;
 mod unit;
 
@@ -82,6 +83,11 @@ enum Command {
     /// The approval is good for one run within 72 hours, of the same policy on the same schema; no step may find more than
     /// was approved. All brakes are released together, except the age floor.
     Approve(ApproveArgs),
+    /// Is everything within policy, and if not, why? Exits 4 when something is overdue.
+    ///
+    /// A row is overdue when it had expired a day ago, or one turn of its job's schedule where that is longer, and is still
+    /// there.
+    Status(StatusArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
     /// Legal holds: these rows stay, whatever a policy says.
@@ -171,6 +177,13 @@ struct ApproveArgs {
     job: JobName,
     /// The plan, as `plan`, `run` and the mail name it.
     plan: String,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// Looks ahead (or back): the instant that cutoffs count from, RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Args)]
@@ -266,6 +279,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Plan(args) => plan::plan(cli, args),
         Command::Run(args) => run::run(cli, args),
         Command::Approve(args) => approve::approve(cli, args),
+        Command::Status(args) => status::status(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),

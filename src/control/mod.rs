@@ -5,12 +5,15 @@
 
 pub mod approving;
 pub mod failure;
+mod forgetting;
 pub mod holding;
 mod keeper;
 pub mod panics;
 pub mod ran;
 pub mod runner;
 pub mod site;
+pub mod survey;
+mod turns;
 
 pub use failure::{Exit, Failure, exit_of};
 pub use ran::{Ended, Ran, Refusal};

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::approving::Approvals;
 use super::failure::Failure;
+use super::forgetting::forget_old;
 use super::holding;
 use super::keeper::Keeper;
 use super::panics::caught;
@@ -128,7 +129,7 @@ pub fn run_job(
 ) -> Result<Ran, Failure> {
     let name = job.name().as_str();
     let policy = job.policy_hash();
-    remembered(memory, name, job.kind(), &policy, options, |begun, keeper, report| {
+    let ran = remembered(memory, name, job.kind(), &policy, options, |begun, keeper, report| {
         let now = options.clock.now();
         if let Some(doubt) = options.occasion.doubt(now) {
             return Err(RemovalError::Doubt(doubt));
@@ -154,7 +155,12 @@ pub fn run_job(
             progress,
         };
         job.run(&mut session, report)
-    })
+    })?;
+    let forgot = forget_old(&mut *memory.conn()?, &site.loaded.document, options.clock.now());
+    if let Err(error) = forgot {
+        tracing::warn!(%error, "the state's old runs could not be forgotten");
+    }
+    Ok(ran)
 }
 
 /// Remembers a run that failed before its job could be looked at: a store was away, the map does not fit any more.

@@ -14,7 +14,7 @@ use crate::names::JobName;
 use crate::plan::{Plan, Policy};
 use crate::removal::RemovalError;
 
-pub use session::{Approver, Decided, Look, Outcome, Report, Session};
+pub use session::{Approver, Decided, Look, Outcome, Overdue, Report, Session};
 
 /// One job of the file, ready to be planned and run.
 pub trait Job: Send + Sync {
@@ -27,6 +27,15 @@ pub trait Job: Send + Sync {
     /// The policy's name: a change of policy changes it.
     fn policy_hash(&self) -> String {
         self.policy().hash()
+    }
+    /// What should have gone by the look's instant and is still there, by rule: cheap, bounded, reading only. A kind that
+    /// removes nothing by age has nothing to say.
+    ///
+    /// # Errors
+    /// When a store cannot be read.
+    fn overdue(&self, look: &Look<'_>) -> Result<Vec<Overdue>, RemovalError> {
+        let _ = look;
+        Ok(Vec::new())
     }
     /// What a run would do now; changes nothing.
     ///

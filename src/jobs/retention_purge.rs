@@ -29,6 +29,7 @@ use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branch
 
 mod budget;
 mod counting;
+mod overdue;
 mod policy;
 
 /// The kind. One late purge does what all missed ones would have done.
@@ -176,6 +177,10 @@ impl Job for RetentionPurge {
         stores.sort();
         stores.dedup();
         stores
+    }
+
+    fn overdue(&self, look: &Look<'_>) -> Result<Vec<super::Overdue>, RemovalError> {
+        overdue::overdue(self, look)
     }
 
     fn plan(&self, look: &Look<'_>) -> Result<Plan, RemovalError> {

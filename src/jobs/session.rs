@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::document::Document;
 use crate::graph::Graph;
 use crate::graph::stores::Stores;
-use crate::names::StoreName;
+use crate::names::{DataName, StoreName};
 use crate::plan::{Approval, Basis, Brake, BrakeName, Plan, Step};
 use crate::removal::{Permit, Progress, RemovalError};
 use crate::stop::Stop;
@@ -67,6 +67,23 @@ impl Look<'_> {
     pub fn basis(&self, policy_hash: String, stores: &[StoreName]) -> Basis {
         Basis { policy_hash, schema_hash: self.graph.schema_hash(self.stores, stores), at: self.now }
     }
+}
+
+/// Rows of one rule that are due, as a cheap look finds them.
+#[derive(Clone, Debug)]
+pub struct Overdue {
+    /// The entry.
+    pub data: DataName,
+    /// The rule.
+    pub rule: String,
+    /// The instant before which a row is expired; none for `requires`.
+    pub cutoff: Option<DateTime<Utc>>,
+    /// How many; `None` when counting took too long.
+    pub rows: Option<u64>,
+    /// Whether counting ended there, and there may be more.
+    pub capped: bool,
+    /// The time of the oldest.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// Knows what was approved, and what the job followed before.

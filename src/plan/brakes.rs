@@ -4,7 +4,7 @@
 //! floor cannot be released, only lowered in the file.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Plan};
 use crate::config::document::{Brakes, DEFAULT_MAX_PERCENT, DEFAULT_MAX_ROWS, DEFAULT_MAX_TIMES_USUAL};
@@ -14,7 +14,7 @@ use crate::names::DataName;
 const PERCENT_FROM_ROWS: u64 = 1_000;
 
 /// The brakes by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum BrakeName {
@@ -45,7 +45,7 @@ impl BrakeName {
 }
 
 /// One brake that stops a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Brake {
     /// Which.
     pub brake: BrakeName,

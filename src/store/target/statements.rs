@@ -55,11 +55,20 @@ pub fn count(backend: Backend, table: &TableRef, time: Option<&Column>, conditio
 
 /// The greatest value of a column among the rows of a condition.
 pub fn greatest(backend: Backend, table: &TableRef, column: &Column, condition: &Expr) -> Stmt {
-    let mut greatest = Stmt::new("max(");
-    own(table, column).write(&mut greatest);
-    greatest.sql(")");
+    extreme("max(", backend, table, column, condition)
+}
+
+/// The least value of a column among the rows of a condition.
+pub fn least(backend: Backend, table: &TableRef, column: &Column, condition: &Expr) -> Stmt {
+    extreme("min(", backend, table, column, condition)
+}
+
+fn extreme(function: &'static str, backend: Backend, table: &TableRef, column: &Column, condition: &Expr) -> Stmt {
+    let mut extreme = Stmt::new(function);
+    own(table, column).write(&mut extreme);
+    extreme.sql(")");
     let mut stmt = Stmt::new("SELECT ");
-    dialect::read_expression(&mut stmt, column, backend, &greatest);
+    dialect::read_expression(&mut stmt, column, backend, &extreme);
     stmt.sql(" FROM ");
     table.write(&mut stmt);
     stmt.sql(" WHERE ");
