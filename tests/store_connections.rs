@@ -89,6 +89,31 @@ fn the_log_position_of_postgresql_grows() {
 }
 
 #[test]
+fn commits_in_a_hurry_are_on_disk_once_they_are_settled() {
+    let url = support::postgres().fresh_database();
+    let name = url.rsplit('/').next().unwrap();
+    // The tests' server itself is always in a hurry.
+    support::run_sql(&url, &format!("ALTER DATABASE {name} SET synchronous_commit = on; CREATE TABLE t (n int)"));
+    let database = open(&url);
+    let mut conn = database.conn().unwrap();
+    let setting = |conn: &mut Conn| ask(conn, "SELECT current_setting('synchronous_commit')");
+    assert_eq!(setting(&mut conn), "on");
+    conn.hurry().unwrap();
+    assert_eq!(setting(&mut conn), "off");
+    let insert = |conn: &mut Conn| conn.execute(&Stmt::new("INSERT INTO t VALUES (1)"));
+    conn.transaction::<_, StoreError>(Access::ReadWrite, insert).unwrap();
+    let position = |conn: &mut Conn, sql: &'static str| ask(conn, sql).parse::<u64>().unwrap();
+    let written = position(&mut conn, "SELECT CAST(pg_current_wal_insert_lsn() - '0/0' AS text)");
+    conn.settle().unwrap();
+    let on_disk = position(&mut conn, "SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS text)");
+    assert!(on_disk >= written, "{on_disk} of {written}");
+    assert_eq!(setting(&mut conn), "on");
+    conn.hurry().unwrap();
+    drop(conn);
+    assert_eq!(setting(&mut database.conn().unwrap()), "on", "one that went back to the pool in a hurry");
+}
+
+#[test]
 fn the_session_of_postgresql_is_set() {
     let database = open(&support::postgres().fresh_database());
     let mut conn = database.conn().unwrap();

@@ -83,7 +83,23 @@ pub(super) fn run(
     done: &mut Done,
 ) -> Result<Option<Halt>, RemovalError> {
     let mut conn = open(context, node, true)?;
-    let throttle = Throttle::begin(context.pace, &mut conn, LARGEST, 1)?;
+    let below = task.branches.iter().filter_map(|branch| context.graph.node(&branch.data));
+    if below.chain([node]).all(|node| node.file.is_none()) {
+        conn.hurry()?;
+    }
+    let ended = walk(context, &mut conn, task, node, done);
+    conn.settle()?;
+    ended
+}
+
+fn walk(
+    context: &mut Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    node: &Node,
+    done: &mut Done,
+) -> Result<Option<Halt>, RemovalError> {
+    let throttle = Throttle::begin(context.pace, conn, LARGEST, 1)?;
     let graph = context.graph;
     let scope = node.own();
     let mut order = node.key_operands(&scope);
@@ -93,7 +109,7 @@ pub(super) fn run(
     let mut walk = Walk { task, node, graph, order, visited: task.visited(graph, node), throttle };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
-        if let Some(halt) = walk.pass(context, &mut conn, done)? {
+        if let Some(halt) = walk.pass(context, conn, done)? {
             return Ok(Some(halt));
         }
         let left = !conn.rows(&statements::any(node.backend, &node.at, &walk.visited))?.is_empty();

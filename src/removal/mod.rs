@@ -3,8 +3,10 @@
 //! **Invariant.** A row is removed or overwritten only by a statement that carries the whole condition of its rule
 //! ([`crate::graph::Due`]), or by the list of keys of rows that were locked under that condition in the same transaction.
 //! Each batch is one transaction with its ledger row in it, begun under the gate and the lease's fencing token; the count
-//! is the one that the database gave back. Nothing is begun after a stop, outside the window, past the budget or without
-//! the lease. So a run that is killed anywhere is simply run again. Tests: `conformance`, `killed`.
+//! is the one that the database gave back. Batches without files are on disk before the run is told to be over
+//! ([`crate::store::Conn::settle`]); those with files, each before its files are given up. Nothing is begun after a stop,
+//! outside the window, past the budget or without the lease. So a run that is killed anywhere is simply run again.
+//! Tests: `conformance`, `killed`.
 
 mod batch;
 mod files;

@@ -39,6 +39,14 @@ struct Walk<'t> {
     access: Access,
 }
 
+/// What a walk by key is bounded by.
+struct Stretch {
+    /// The rows that it is about.
+    within: Expr,
+    /// Where it ends.
+    end: Expr,
+}
+
 /// Runs a task by windows.
 pub(super) fn run(
     context: &mut Context<'_>,
@@ -47,9 +55,23 @@ pub(super) fn run(
     done: &mut Done,
 ) -> Result<Option<Halt>, RemovalError> {
     let mut conn = open(context, node, false)?;
+    // No file goes with these rows.
+    conn.hurry()?;
+    let ended = walk(context, &mut conn, task, node, done);
+    conn.settle()?;
+    ended
+}
+
+fn walk(
+    context: &mut Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    node: &Node,
+    done: &mut Done,
+) -> Result<Option<Halt>, RemovalError> {
     let largest = if conn.backend() == crate::store::Backend::Postgres { LARGEST } else { LARGEST_ROW_STORES };
     let smallest = if conn.backend() == crate::store::Backend::Sqlite { SMALLEST_SQLITE } else { SMALLEST };
-    let throttle = Throttle::begin(context.pace, &mut conn, largest, smallest)?;
+    let throttle = Throttle::begin(context.pace, conn, largest, smallest)?;
     let by_rowid = task.strategy == Strategy::KeyWindows && has_rowid_key(node);
     let access = if by_rowid { Access::Rowid } else { Access::Any };
     let (due, rows) = (task.due_rows(context.graph, node), task.rows(context.graph, node));
@@ -57,9 +79,9 @@ pub(super) fn run(
     for _ in 0..PASSES {
         let before = done.counts.clone();
         let halt = match task.strategy {
-            Strategy::PhysicalRanges => walk.pages(context, &mut conn, done)?,
-            Strategy::TimeWindows => walk.times(context, &mut conn, done)?,
-            Strategy::KeyWindows | Strategy::KeyLists | Strategy::WithParent => walk.keys(context, &mut conn, done)?,
+            Strategy::PhysicalRanges => walk.pages(context, conn, done)?,
+            Strategy::TimeWindows => walk.times(context, conn, done)?,
+            Strategy::KeyWindows | Strategy::KeyLists | Strategy::WithParent => walk.keys(context, conn, done)?,
         };
         if halt.is_some() {
             return Ok(halt);
@@ -164,7 +186,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         let key = self.node.key_operands(&self.node.own());
-        self.by_key(context, conn, done, &key, &self.rows.clone().and(same.clone()), &same)
+        self.by_key(context, conn, done, &key, &Stretch { within: same, end: Expr::always() })
     }
 
     fn next_after(&self, conn: &mut Conn, time: &Operand, at: Option<&Sealed>) -> Result<Option<Sealed>, RemovalError> {
@@ -190,25 +212,26 @@ impl Walk<'_> {
         }
         // Behind the last row that is due there is nothing to walk.
         let (Some(column), [only]) = (self.node.key.first(), key.as_slice()) else {
-            return self.by_key(context, conn, done, &key, &Expr::always(), &Expr::always());
+            return self.by_key(context, conn, done, &key, &Stretch { within: Expr::always(), end: Expr::always() });
         };
         let stmt = statements::greatest(self.node.backend, &self.node.at, column, &self.rows);
         let last = conn.rows(&stmt)?.pop().and_then(|row| row.into_values().pop().flatten());
         let Some(last) = last else { return Ok(None) };
         let bounded = Expr::KeyUpTo(vec![only.clone()], vec![last]);
-        self.by_key(context, conn, done, &key, &bounded, &bounded)
+        self.by_key(context, conn, done, &key, &Stretch { within: Expr::always(), end: bounded })
     }
 
-    /// Stretches `(after, up to]` of the key among rows of `probe`; `within` narrows the statement itself.
+    /// Stretches `(after, up to]` of the key. Each has one upper bound and no more: of two, SQLite takes the first for the
+    /// range and reads on to it, however near the second is.
     fn by_key(
         &mut self,
         context: &mut Context<'_>,
         conn: &mut Conn,
         done: &mut Done,
         key: &[Operand],
-        probe: &Expr,
-        within: &Expr,
+        stretch: &Stretch,
     ) -> Result<Option<Halt>, RemovalError> {
+        let probe = self.rows.clone().and(stretch.within.clone()).and(stretch.end.clone());
         let mut after: Option<Vec<Sealed>> = None;
         loop {
             if let Some(halt) = context.permit.next()? {
@@ -217,8 +240,8 @@ impl Walk<'_> {
             let from = after.clone().map_or_else(Expr::always, |after| Expr::KeyAfter(key.to_vec(), after));
             let ahead = self.throttle.size().saturating_sub(1);
             let up_to = self.ahead(conn, key, &probe.clone().and(from.clone()), ahead)?;
-            let to = up_to.clone().map_or_else(Expr::always, |key_value| Expr::KeyUpTo(key.to_vec(), key_value));
-            let window = within.clone().and(from).and(to);
+            let to = up_to.clone().map_or_else(|| stretch.end.clone(), |value| Expr::KeyUpTo(key.to_vec(), value));
+            let window = stretch.within.clone().and(from).and(to);
             if self.batch(context, conn, done, &window)?.is_none() {
                 continue;
             }
@@ -272,7 +295,7 @@ impl Walk<'_> {
             limit: 1,
             lock: false,
         };
-        let row = conn.rows(&statements::read(self.node.backend, &read))?.pop();
+        let row = conn.rows(&statements::read_by(self.node.backend, self.access, &read))?.pop();
         Ok(row.map(|row| row.into_values().into_iter().flatten().collect()))
     }
 

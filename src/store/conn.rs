@@ -93,6 +93,8 @@ pub struct Conn {
     /// A statement of the open transaction failed in a way after which the database may have undone all of it.
     spoilt: bool,
     statement_millis: u32,
+    /// Commits do not wait for the disk.
+    hurried: bool,
     mariadb: Option<bool>,
 }
 
@@ -107,7 +109,7 @@ pub enum Access {
 
 impl Conn {
     pub(in crate::store) fn new(raw: Raw) -> Self {
-        Self { raw, in_transaction: false, spoilt: false, statement_millis: 0, mariadb: None }
+        Self { raw, in_transaction: false, spoilt: false, statement_millis: 0, hurried: false, mariadb: None }
     }
 
     /// Which database this is.
@@ -131,6 +133,15 @@ impl Conn {
 
     pub(in crate::store) fn set_statement_millis(&mut self, millis: u32) {
         self.statement_millis = millis;
+    }
+
+    /// Whether commits are made without waiting for the disk.
+    pub(in crate::store) fn is_hurried(&self) -> bool {
+        self.hurried
+    }
+
+    pub(in crate::store) fn set_hurried(&mut self, hurried: bool) {
+        self.hurried = hurried;
     }
 
     /// Whether a MySQL server is MariaDB; asked once per connection.

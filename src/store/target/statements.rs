@@ -155,6 +155,11 @@ impl Lookup {
 
 /// Reads columns of rows as text.
 pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
+    read_by(backend, Access::Any, what)
+}
+
+/// As [`read`], by way of `access`.
+pub fn read_by(backend: Backend, access: Access, what: &Read<'_>) -> Stmt {
     let mut stmt = Stmt::new("SELECT ");
     for (index, operand) in what.columns.iter().enumerate() {
         separate(&mut stmt, index, ", ");
@@ -168,6 +173,7 @@ pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
     }
     stmt.sql(" FROM ");
     what.table.write(&mut stmt);
+    access.write(&mut stmt, backend);
     stmt.sql(" WHERE ");
     what.condition.write(&mut stmt, backend);
     for (index, operand) in what.order.iter().enumerate() {
