@@ -26,3 +26,5 @@ mod sentinels;
 #[path = "conformance/site.rs"]
 mod site;
 mod support;
+#[path = "conformance/ties.rs"]
+mod ties;

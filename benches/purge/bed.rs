@@ -134,6 +134,8 @@ impl Bed {
                     }
                 }
                 std::fs::copy(self.template.trim_start_matches("sqlite:"), self.file()).expect("a copy");
+                // What the copy left to be written would be written by the first commit that waits for the disk.
+                std::fs::File::open(self.file()).and_then(|file| file.sync_all()).expect("the copy is on disk");
                 run_sql(&self.url, "SELECT count(*), sum(length(data)) FROM contact_events");
             }
         }

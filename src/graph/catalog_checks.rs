@@ -130,7 +130,8 @@ fn check_privileges(graph: &Graph, node: &Node, reporter: &mut Reporter<'_>) {
 fn is_locked_by_key(graph: &Graph, node: &Node) -> bool {
     let begins = node.age.is_some() || node.ages_with.is_some() || node.requires.is_some();
     let together = graph.children(&node.name).next().is_some() || graph.unlinks(&node.name).next().is_some();
-    begins && (together || node.file.is_some() || node.shared)
+    let tied = super::ties::is_tied(graph, &node.name);
+    begins && (together || tied || node.file.is_some() || node.shared)
 }
 
 fn check_foreign_keys(graph: &Graph, document: &Document, catalog: &Catalog, node: &Node, reporter: &mut Reporter<'_>) {
@@ -175,8 +176,13 @@ fn is_partition_of(table: &Table, parent: &Table) -> bool {
 }
 
 fn is_declared(child: &Node, parent: &Node, key: &ForeignKey) -> bool {
-    let links: Vec<&Edge> =
-        child.belongs_to.iter().chain(&child.unlink).filter(|edge| edge.to == parent.name).collect();
+    let links: Vec<&Edge> = child
+        .belongs_to
+        .iter()
+        .chain(&child.unlink)
+        .chain(&child.goes_with)
+        .filter(|edge| edge.to == parent.name)
+        .collect();
     links.iter().any(|edge| same_columns(edge, &key.columns, &key.target_columns)) || parent.shared
 }
 
@@ -226,8 +232,8 @@ fn refuse_undeclared(node: &Node, table: &Table, key: &ForeignKey, reporter: &mu
 
 /// Without an index on the referring column, each removed parent reads the whole child table.
 fn check_indexes(graph: &Graph, node: &Node, reporter: &mut Reporter<'_>) {
-    let links =
-        node.belongs_to.iter().map(|edge| ("belongs_to", edge)).chain(node.unlink.iter().map(|edge| ("unlink", edge)));
+    let links = [("belongs_to", &node.belongs_to), ("goes_with", &node.goes_with), ("unlink", &node.unlink)];
+    let links = links.into_iter().flat_map(|(key, edges)| edges.iter().map(move |edge| (key, edge)));
     for (key, edge) in links {
         let visits = graph.node(&edge.to).is_some_and(|parent| parent.age.is_some() || parent.fate == Fate::Delete);
         let columns: Vec<&str> = edge.columns.iter().map(|(own, _)| own.name.as_str()).collect();

@@ -102,8 +102,9 @@ fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Ex
     match &node.requires {
         None => Expr::Any(Vec::new()),
         Some(Requirement::Columns(condition)) => Expr::IsNotTrue(Box::new(condition.expr(graph, scope, alias))),
-        Some(Requirement::Row(edge)) => {
-            Expr::Not(Box::new(along(graph, std::slice::from_ref(edge), scope, alias, &|_, _| Expr::always())))
+        Some(Requirement::Row(edge, condition)) => {
+            let required = |scope: &Scope, alias: u8| condition.expr(graph, scope, alias);
+            Expr::Not(Box::new(along(graph, std::slice::from_ref(edge), scope, alias, &required)))
         }
     }
 }

@@ -70,6 +70,7 @@ fn resolve_entry(
         marker,
         marker_decides: true,
         belongs_to: Vec::new(),
+        goes_with: Vec::new(),
         unlink: Vec::new(),
         shared: entry.shared.unwrap_or_default(),
         file: None,
@@ -242,7 +243,8 @@ pub(super) fn resolve_requirements(graph: &mut Graph, document: &Document, diagn
                     reporter.error(&["requires"], message, help);
                 })))
             }
-            Requires::Row(link) => links::required_row(graph, node, link, &mut reporter).map(Requirement::Row),
+            Requires::Row(link) => links::required_row(graph, node, link, &mut reporter)
+                .map(|(edge, condition)| Requirement::Row(edge, condition)),
         };
         found.extend(requirement.map(|requirement| (name.clone(), requirement)));
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::columns::Reporter;
 use super::{Edge, Fate, Graph, Node, Resolved, entries};
+use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::values::{Link, TimeColumn};
@@ -21,20 +22,13 @@ pub(super) fn resolve(graph: &mut Graph, document: &Document, diagnostics: &mut 
             let message = format!("`{}` may not be NULL, so the reference cannot be unlinked", own.name.as_str());
             reporter.error(&["unlink"], message, "use `belongs_to` if the row shall go with its target".to_owned());
         }
-        if entry.goes_with.is_some() {
-            let help =
-                "until it is, say `belongs_to` where one row goes with the other, or leave the rows out with `where`";
-            reporter.error(
-                &["goes_with"],
-                "`goes_with` is not built yet, and doubt never deletes".to_owned(),
-                help.to_owned(),
-            );
-        }
-        found.push((name.clone(), belongs_to, unlink));
+        let goes_with = edges(graph, node, entry.goes_with.as_ref().map(|links| &links.0), "goes_with", &mut reporter);
+        found.push((name.clone(), belongs_to, goes_with, unlink));
     }
-    for (name, belongs_to, unlink) in found {
+    for (name, belongs_to, goes_with, unlink) in found {
         if let Some(node) = graph.nodes.get_mut(&name) {
             node.belongs_to = belongs_to;
+            node.goes_with = goes_with;
             node.unlink = unlink;
         }
     }
@@ -75,18 +69,20 @@ fn edge(graph: &Graph, node: &Node, link: &Link, key: &str, reporter: &mut Repor
     Some(Edge { from: node.name.clone(), to: target.name.clone(), columns, condition })
 }
 
-pub(super) fn required_row(graph: &Graph, node: &Node, link: &Link, reporter: &mut Reporter<'_>) -> Option<Edge> {
-    edge_to_condition(graph, node, link, reporter)
-}
-
 /// `requires = { data = …, by = …, where = … }`: here the condition is on the row that must exist.
-fn edge_to_condition(graph: &Graph, node: &Node, link: &Link, reporter: &mut Reporter<'_>) -> Option<Edge> {
-    if !link.condition.0.is_empty() {
-        let help = "leave `where` out, or require a column of the entry itself";
-        reporter.error(&["requires"], "a condition on the required row is not built yet".to_owned(), help.to_owned());
-        return None;
-    }
-    edge(graph, node, link, "requires", reporter)
+pub(super) fn required_row(
+    graph: &Graph,
+    node: &Node,
+    link: &Link,
+    reporter: &mut Reporter<'_>,
+) -> Option<(Edge, Resolved)> {
+    let bare = Link { condition: Condition::default(), ..link.clone() };
+    let edge = edge(graph, node, &bare, "requires", reporter)?;
+    let target = graph.node(&edge.to)?;
+    let condition = entries::condition(graph, target, &link.condition, |message, help| {
+        reporter.error(&["requires"], message, help)
+    });
+    Some((edge, condition))
 }
 
 fn resolve_ages_with(graph: &mut Graph, document: &Document, diagnostics: &mut Diagnostics) {
@@ -135,7 +131,11 @@ pub(super) fn children_first(graph: &Graph, diagnostics: &mut Diagnostics) -> Ve
     let mut waiting: BTreeMap<&DataName, BTreeSet<&DataName>> =
         graph.nodes.keys().map(|name| (name, BTreeSet::new())).collect();
     for node in graph.nodes.values() {
-        for edge in node.belongs_to.iter().filter(|edge| !edge.is_self()) {
+        // A tie that is a foreign key too has to be undone from its referring end.
+        let bound = node.goes_with.iter().filter(|edge| {
+            node.table.foreign_keys.iter().any(|key| same_columns(edge, &key.columns, &key.target_columns))
+        });
+        for edge in node.belongs_to.iter().chain(bound).filter(|edge| !edge.is_self()) {
             if let Some(children) = waiting.get_mut(&edge.to) {
                 children.insert(&node.name);
             }

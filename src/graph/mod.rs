@@ -14,6 +14,7 @@ mod links;
 mod overwrites;
 pub mod people;
 pub mod stores;
+pub mod ties;
 mod times;
 pub mod walk;
 
@@ -133,6 +134,8 @@ pub struct Node {
     pub marker_decides: bool,
     /// Links to parents: the row goes when its parent goes.
     pub belongs_to: Vec<Edge>,
+    /// Links to rows that go together with this one or not at all.
+    pub goes_with: Vec<Edge>,
     /// References that become NULL when their target goes.
     pub unlink: Vec<Edge>,
     /// The row goes only when nothing refers to it.
@@ -156,8 +159,8 @@ pub struct Node {
 pub enum Requirement {
     /// A condition on its own columns or its parents'.
     Columns(Resolved),
-    /// A row of another entry in the same store.
-    Row(Edge),
+    /// A row of another entry in the same store, with what that row must satisfy.
+    Row(Edge, Resolved),
 }
 
 impl Node {
@@ -193,6 +196,7 @@ impl Graph {
         let mut graph = entries::resolve(document, catalogs, diagnostics);
         links::resolve(&mut graph, document, diagnostics);
         graph.order = links::children_first(&graph, diagnostics);
+        ties::check(&graph, diagnostics);
         people::resolve(&mut graph, document, diagnostics);
         entries::resolve_requirements(&mut graph, document, diagnostics);
         entries::resolve_files(&mut graph, document, diagnostics);

@@ -21,6 +21,7 @@ use crate::config::period::{Keep, Period};
 use crate::config::section::RawJob;
 use crate::config::span::Span;
 use crate::config::window::Window;
+use crate::graph::ties::Ties;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
@@ -28,9 +29,12 @@ use crate::redact::Sealed;
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
 
 mod budget;
+mod checks;
 mod counting;
 mod overdue;
 mod policy;
+
+pub(super) use checks::refuse_twins;
 
 /// The kind. One late purge does what all missed ones would have done.
 pub const KIND: Kind =
@@ -111,7 +115,8 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
             }
             continue;
         };
-        check_ages(node, &spec, place, diagnostics);
+        checks::ties(graph, &spec, data, &place, diagnostics);
+        checks::ages(node, &spec, place, diagnostics);
         let mut condition = |keys: &[&str], written: &Condition| {
             crate::graph::resolve_condition(graph, node, written, |message, help| {
                 diagnostics.error(path(keys), message).with_help(help);
@@ -128,34 +133,6 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
     }
     let policy = policy::policy(&spec, document, graph);
     Some(Box::new(RetentionPurge { name: raw.name.clone(), spec, rules, policy }))
-}
-
-fn check_ages(node: &Node, spec: &Spec, place: Vec<String>, diagnostics: &mut Diagnostics) {
-    let forever = spec.keep == Keep::Forever && spec.overrides.iter().all(|rule| rule.keep == Keep::Forever);
-    if !forever && node.age.is_none() && node.ages_with.is_none() {
-        let message = format!("`{}` has no `time`, so nothing says how old its rows are", node.name);
-        let help = format!(
-            "say time = \"…\" in [data.{0}], or keep = \"forever\" if only `requires` shall remove rows",
-            node.name
-        );
-        diagnostics.error(place, message).with_help(Some(help));
-    }
-}
-
-/// Two jobs with the same entry and the same `where` would both claim to be the rule for the same rows.
-pub(super) fn refuse_twins(document: &Document, diagnostics: &mut Diagnostics) {
-    let mut seen: BTreeMap<(DataName, String), JobName> = BTreeMap::new();
-    for (name, raw) in document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name) {
-        let Some(spec) = raw.read::<Spec>(&mut Diagnostics::default()) else { continue };
-        for data in &spec.data {
-            let key = (data.clone(), format!("{:?}", spec.only));
-            if let Some(other) = seen.insert(key, name.clone()) {
-                let message = format!("jobs `{other}` and `{name}` both purge `{data}` with the same `where`");
-                let path = vec!["jobs".to_owned(), name.to_string(), "data".to_owned()];
-                diagnostics.error(path, message).with_help(Some("make it one job, with an override".to_owned()));
-            }
-        }
-    }
 }
 
 impl Job for RetentionPurge {
@@ -224,8 +201,9 @@ impl RetentionPurge {
         // Children before parents, whatever the order in the file.
         for node in look.graph.children_first() {
             let Some(rules) = self.rules.iter().find(|rules| rules.data == node.name) else { continue };
-            for (rule, due) in self.dues(rules, node, look.now, zone)? {
-                let (task, mut counted) = counting::count(look, node, rule, due)?;
+            let ties = self.ties(look, node)?;
+            for rule in self.dues(rules, node, look.now, zone)? {
+                let (task, mut counted) = counting::count(look, node, rule, ties.as_ref())?;
                 steps.append(&mut counted);
                 tasks.push(task);
             }
@@ -235,6 +213,17 @@ impl RetentionPurge {
         let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
         let brakes = limits.look_at(&plan, look.usual, look.now);
         Ok((plan.with_brakes(brakes), tasks))
+    }
+
+    /// What the rows of an entry go together with: the rules of this job say which of those may go.
+    fn ties(&self, look: &Look<'_>, node: &Node) -> Result<Option<Ties>, RemovalError> {
+        let mut dues = BTreeMap::new();
+        for rules in &self.rules {
+            let Some(node) = look.graph.node(&rules.data) else { continue };
+            let rules = self.dues(rules, node, look.now, look.document.timezone)?;
+            dues.insert(node.name.clone(), rules.into_iter().map(|(_, due)| due).collect::<Vec<_>>());
+        }
+        Ok(Ties::of(look.graph, node, |name| dues.get(name).cloned().unwrap_or_default()))
     }
 
     /// The rules of the job on one entry: requirement, overrides in their order, default.

@@ -3,14 +3,16 @@
 //! **Invariant.** The keys of a batch are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen, the batch is rolled back and chosen anew. A child goes
 //! only because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
-//! transactions, itself last.
+//! transactions, itself last. Rows of one table that are tied to one another (`goes_with`) go in one transaction.
 
 use std::collections::BTreeMap;
 
 use super::batch::{self, Committed, Part, Undone};
+use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
 use super::pace::Throttle;
 use super::rows::{apply, bare_rows, file_rows, lock, remove_branch, remove_roots};
+use super::sets;
 use super::windows::{blocked, note, open};
 use super::{Context, Done, Halt, RemovalError, Task};
 use crate::files::RelativePath;
@@ -18,8 +20,8 @@ use crate::graph::{Graph, Node, Why};
 use crate::names::{DataName, StoreName};
 use crate::plan::Action;
 use crate::redact::Sealed;
-use crate::store::target::statements::{self, Read};
-use crate::store::target::{Expr, Operand};
+use crate::store::target::Expr;
+use crate::store::target::statements;
 use crate::store::{Conn, ErrorKind};
 
 /// Most parents of a batch.
@@ -30,24 +32,6 @@ const MOST_CHILDREN: u64 = 20_000;
 const MOST_FILES: u64 = 1_000;
 /// A chain of references within one table is this long at most.
 const PASSES: u32 = 10_000;
-
-/// The rows chosen for a batch.
-struct Chosen {
-    keys: Vec<Vec<Sealed>>,
-    /// For each branch: the values of the root's columns that its last link refers to.
-    referred: Vec<Vec<Vec<Sealed>>>,
-    /// The files of the root's own rows and of branches.
-    files: Vec<(usize, Sorted)>,
-    /// Where the next batch begins.
-    last: Vec<Sealed>,
-}
-
-impl Chosen {
-    /// The keys of a branch's rows whose files were moved.
-    fn listed(&self, index: usize) -> Vec<Vec<Sealed>> {
-        self.files.iter().find(|(at, _)| *at == index).map(|(_, sorted)| sorted.keys.clone()).unwrap_or_default()
-    }
-}
 
 /// What a look at the next rows found.
 enum Look {
@@ -67,8 +51,7 @@ struct Walk<'t> {
     task: &'t Task,
     node: &'t Node,
     graph: &'t Graph,
-    order: Vec<Operand>,
-    visited: Expr,
+    choice: Choice<'t>,
     throttle: Throttle,
 }
 
@@ -106,13 +89,13 @@ fn walk(
     if let (Some(age), Why::Age(_)) = (node.age.as_ref().filter(|age| age.indexed), &task.due.why) {
         order.insert(0, age.operand(&scope));
     }
-    let mut walk = Walk { task, node, graph, order, visited: task.visited(graph, node), throttle };
+    let mut walk = Walk { task, node, graph, choice: Choice::new(graph, task, node, order), throttle };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
         if let Some(halt) = walk.pass(context, conn, done)? {
             return Ok(Some(halt));
         }
-        let left = !conn.rows(&statements::any(node.backend, &node.at, &walk.visited))?.is_empty();
+        let left = !conn.rows(&statements::any(node.backend, &node.at, &walk.choice.visited))?.is_empty();
         if !left || done.refused > 0 {
             break;
         }
@@ -177,7 +160,7 @@ impl Walk<'_> {
 
     /// Chooses the next rows and looks at what they take along.
     fn look(&self, context: &Context<'_>, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Look, RemovalError> {
-        let Some(mut chosen) = self.choose(conn, after)? else { return Ok(Look::Nothing) };
+        let Some(mut chosen) = self.choice.next(conn, after, self.throttle.size())? else { return Ok(Look::Nothing) };
         let alone = chosen.keys.len() == 1;
         for (index, branch) in self.task.branches.iter().enumerate() {
             let Some(child) = self.graph.node(&branch.data) else { continue };
@@ -223,47 +206,6 @@ impl Walk<'_> {
         Ok(Look::Batch(Box::new(chosen)))
     }
 
-    /// The next keys in order, with the values that links from below refer to.
-    fn choose(&self, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Option<Chosen>, RemovalError> {
-        let scope = self.node.own();
-        let mut columns = self.order.clone();
-        columns.extend(self.node.key_operands(&scope));
-        let edges: Vec<Vec<Operand>> = self
-            .task
-            .branches
-            .iter()
-            .map(|branch| branch.path.last().map(|edge| edge.referred(&scope)).unwrap_or_default())
-            .collect();
-        columns.extend(edges.iter().flatten().cloned());
-        let from = after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()));
-        let condition = self.visited.clone().and(from);
-        let read = Read {
-            table: &self.node.at,
-            columns: &columns,
-            lookups: &[],
-            condition: &condition,
-            order: &self.order,
-            skip: 0,
-            limit: self.throttle.size(),
-            lock: false,
-        };
-        let rows = conn.rows(&statements::read(self.node.backend, &read))?;
-        let mut chosen =
-            Chosen { keys: Vec::new(), referred: vec![Vec::new(); edges.len()], files: Vec::new(), last: Vec::new() };
-        for row in rows {
-            let mut values = row.into_values().into_iter();
-            chosen.last = values.by_ref().take(self.order.len()).flatten().collect();
-            chosen.keys.push(values.by_ref().take(self.node.key.len()).flatten().collect());
-            for (edge, referred) in edges.iter().zip(&mut chosen.referred) {
-                // All values of the link are taken, so that those of the next link stay with it.
-                let tuple: Vec<Option<Sealed>> = values.by_ref().take(edge.len()).collect();
-                // A NULL is referred to by nothing.
-                referred.extend(tuple.into_iter().collect::<Option<Vec<Sealed>>>());
-            }
-        }
-        Ok((!chosen.keys.is_empty()).then_some(chosen))
-    }
-
     /// Removes a batch: files to the trash, then children and parents in one transaction, then the files' fate.
     fn remove(
         &self,
@@ -277,12 +219,13 @@ impl Walk<'_> {
         let mut locked = lock_trash(context, &paths)?;
         let trash = Trash::move_all(&mut locked, &id, paths)?;
         done.missing += trash.missing;
-        let (task, node, graph, visited) = (self.task, self.node, self.graph, &self.visited);
+        let (task, node, graph, locked) = (self.task, self.node, self.graph, &self.choice.locked);
+        let layers = sets::layers(node, &chosen.keys, &chosen.ends);
         let files = files_by_entry(task, node, &chosen);
         let shared = &*context;
         let result = {
             let parts = |conn: &mut Conn| -> Result<Vec<Part>, Undone> {
-                lock(conn, node, visited, &chosen.keys)?;
+                lock(conn, node, locked, &chosen.keys)?;
                 let mut parts = Vec::new();
                 for (index, branch) in task.branches.iter().enumerate() {
                     let Some(child) = graph.node(&branch.data) else { continue };
@@ -296,7 +239,10 @@ impl Walk<'_> {
                     )?;
                     parts.push(part(child, branch.action, rows, &files, index));
                 }
-                let rows = remove_roots(shared, conn, task, node, graph, &chosen.keys)?;
+                let mut rows = 0;
+                for keys in &layers {
+                    rows += remove_roots(shared, conn, task, node, graph, keys)?;
+                }
                 parts.push(part(node, node.fate.into(), rows, &files, ROOT));
                 Ok(parts)
             };
@@ -334,11 +280,11 @@ impl Walk<'_> {
         let mut locked = lock_trash(context, &sorted.paths)?;
         let trash = Trash::move_all(&mut locked, &id, std::mem::take(&mut sorted.paths))?;
         done.missing += trash.missing;
-        let (task, node, visited) = (self.task, self.node, &self.visited);
+        let (task, node, locked) = (self.task, self.node, &self.choice.locked);
         let listed = Expr::KeyIn(child.key_operands(&child.own()), sorted.keys).and(rows);
         let shared = &*context;
         let result = batch::transact(shared, conn, task, node, &id, |conn: &mut Conn| {
-            lock(conn, node, visited, &chosen.keys)?;
+            lock(conn, node, locked, &chosen.keys)?;
             let rows = apply(shared, conn, branch, child, listed.clone())?;
             Ok(vec![Part { data: child.name.clone(), action: branch.action, rows, files: moved }])
         });

@@ -9,6 +9,7 @@
 //! Tests: `conformance`, `killed`.
 
 mod batch;
+mod chosen;
 mod files;
 mod key_lists;
 mod overwriting;
@@ -16,6 +17,7 @@ mod pace;
 pub mod probe;
 mod rows;
 mod run;
+mod sets;
 mod task;
 mod windows;
 

@@ -17,7 +17,8 @@ pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sea
     let condition = Expr::KeyIn(own.clone(), keys.to_vec()).and(visited.clone());
     let read = Read {
         table: &node.at,
-        columns: &own,
+        // Only their number is asked for.
+        columns: own.get(..1).unwrap_or_default(),
         lookups: &[],
         condition: &condition,
         order: &[],
@@ -83,8 +84,10 @@ pub(super) fn remove_roots(
     keys: &[Vec<Sealed>],
 ) -> Result<u64, Undone> {
     let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.to_vec());
-    // With a link to the same table the rows are due through others; they were locked as such just now.
-    let condition = if node.self_link().is_some() { listed } else { listed.and(task.due_rows(graph, node)) };
+    // With a link to the same table the rows are due through others; they were locked as such just now. So are those whose
+    // ties were looked at.
+    let locked = node.self_link().is_some() || task.ties.is_some();
+    let condition = if locked { listed } else { listed.and(task.due_rows(graph, node)) };
     match node.fate {
         Fate::Anonymise => overwrite(context, conn, node, &condition).map_err(Undone::Failed),
         Fate::Delete => {

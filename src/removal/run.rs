@@ -29,9 +29,15 @@ pub fn remove(context: &mut Context<'_>, task: &Task, done: &mut Done) -> Result
 /// Chooses how the rows of a task are walked, from the catalog and from the share of the table that is due.
 pub fn choose_strategy(graph: &Graph, node: &Node, has_branches: bool, by_age: bool, share: f64) -> Strategy {
     let computed = super::overwriting::is_computed(node) && node.fate == crate::graph::Fate::Anonymise;
+    let tied = crate::graph::ties::is_tied(graph, &node.name);
     let referred = graph.unlinks(&node.name).next().is_some() && node.fate == crate::graph::Fate::Delete;
-    let individual =
-        has_branches || referred || computed || node.file.is_some() || node.shared || node.self_link().is_some();
+    let individual = has_branches
+        || tied
+        || referred
+        || computed
+        || node.file.is_some()
+        || node.shared
+        || node.self_link().is_some();
     if individual && !node.key.is_empty() {
         return Strategy::KeyLists;
     }

@@ -1,6 +1,7 @@
 //! One rule on one entry, with everything that goes along with its rows.
 
 use crate::graph::due::unfinished;
+use crate::graph::ties::Ties;
 use crate::graph::{Due, Edge, Fate, Graph, Node};
 use crate::names::DataName;
 use crate::plan::{Action, Strategy};
@@ -29,6 +30,8 @@ pub struct Task {
     pub rule: String,
     /// What goes along, children before parents.
     pub branches: Vec<Branch>,
+    /// The rows that they go together with.
+    pub ties: Option<Ties>,
     /// How the rows are walked.
     pub strategy: Strategy,
 }
@@ -104,7 +107,8 @@ impl Task {
     /// The same without a look at holds, for statements that are guarded by themselves.
     pub fn due_rows(&self, graph: &Graph, node: &Node) -> Expr {
         let scope = node.own();
-        self.closed(graph, node, (&scope, 0), &|_| Expr::always()).and(unfinished(node, &scope))
+        let due = self.closed(graph, node, (&scope, 0), &|_| Expr::always());
+        due.and(self.together(graph, node, &scope)).and(unfinished(node, &scope))
     }
 
     /// The rows that a batch must visit: those of [`Task::rows`], and those that are done themselves but have something
@@ -127,7 +131,7 @@ impl Task {
     /// The rows that the rule makes due and that no legal hold keeps.
     pub fn going(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
         let free = |scope: &Scope| graph.free(node, scope);
-        self.closed(graph, node, (scope, alias), &free)
+        self.closed(graph, node, (scope, alias), &free).and(self.together(graph, node, scope))
     }
 
     /// The rows that the rule makes due and that a legal hold keeps.
@@ -139,6 +143,12 @@ impl Task {
     pub fn held_rows(&self, graph: &Graph, node: &Node) -> Expr {
         let scope = node.own();
         self.held(graph, node, &scope, 0).and(unfinished(node, &scope))
+    }
+
+    /// The rows of sets of which none must stay.
+    fn together(&self, graph: &Graph, node: &Node, scope: &Scope) -> Expr {
+        let apart = self.ties.as_ref().map(|ties| ties.apart(graph, node, scope));
+        apart.map_or_else(Expr::always, |apart| Expr::Not(Box::new(apart)))
     }
 
     /// The rule's rows and, along a link to the same table, all that belong to them; those of `only` alone. What belongs

@@ -203,6 +203,7 @@ impl Walk<'_> {
             overwrites,
             marker: None,
             belongs_to: Vec::new(),
+            goes_with: Vec::new(),
             unlink: Vec::new(),
             file: None,
             ..node.clone()

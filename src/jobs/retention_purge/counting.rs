@@ -2,6 +2,7 @@
 
 use super::{Action, Due, Graph, Look, Node, Report, Step, Strategy, Task, branches};
 use crate::graph::FileOf;
+use crate::graph::ties::Ties;
 use crate::plan::Kept;
 use crate::removal::{Branch, Done, RemovalError, choose_strategy, probe};
 use crate::store::target::statements;
@@ -9,7 +10,12 @@ use crate::store::target::{Expr, Scope};
 use crate::store::{Access, Conn, ErrorKind, StoreError, held};
 
 /// The task of one rule, and its steps with counts, children before the entry itself.
-pub(super) fn count(look: &Look<'_>, node: &Node, rule: String, due: Due) -> Result<(Task, Vec<Step>), RemovalError> {
+pub(super) fn count(
+    look: &Look<'_>,
+    node: &Node,
+    (rule, due): (String, Due),
+    ties: Option<&Ties>,
+) -> Result<(Task, Vec<Step>), RemovalError> {
     let database = look
         .stores
         .database(&node.store)
@@ -19,7 +25,7 @@ pub(super) fn count(look: &Look<'_>, node: &Node, rule: String, due: Due) -> Res
     // The database itself refuses writes while the plan is made.
     conn.transaction(Access::ReadOnly, |conn| {
         probe::look_at_time(conn, node, look.now)?;
-        count_in(conn, look.graph, node, rule, due)
+        count_in(conn, look.graph, node, (rule, due), ties)
     })
 }
 
@@ -27,12 +33,18 @@ fn count_in(
     conn: &mut Conn,
     graph: &Graph,
     node: &Node,
-    rule: String,
-    due: Due,
+    (rule, due): (String, Due),
+    ties: Option<&Ties>,
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let by_age = due.cutoff().is_some();
-    let mut task =
-        Task { root: node.name.clone(), due, rule, branches: branches(graph, node), strategy: Strategy::KeyLists };
+    let mut task = Task {
+        root: node.name.clone(),
+        due,
+        rule,
+        branches: branches(graph, node),
+        ties: ties.cloned(),
+        strategy: Strategy::KeyLists,
+    };
     let mut steps = Vec::new();
     for branch in &task.branches {
         steps.extend(branch_step(conn, graph, &task, branch, node)?);

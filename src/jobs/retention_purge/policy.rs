@@ -42,7 +42,7 @@ fn touched(data: &[DataName], graph: &Graph) -> BTreeSet<DataName> {
     for node in data.iter().filter_map(|name| graph.node(name)) {
         touched.extend(branches(graph, node).into_iter().map(|branch| branch.data));
         touched.insert(node.name.clone());
-        if let Some(Requirement::Row(edge)) = &node.requires {
+        if let Some(Requirement::Row(edge, _)) = &node.requires {
             touched.insert(edge.to.clone());
         }
         let mut ages_with = node.ages_with.as_ref();

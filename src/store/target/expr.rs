@@ -5,6 +5,7 @@
 
 use super::people::{self, Alike, JsonStep};
 use super::shape::Shape;
+use super::ties::{Tie, TiedRows};
 use crate::redact::Sealed;
 use crate::store::catalog::{Column, Table, TypeClass};
 use crate::store::dialect;
@@ -205,6 +206,17 @@ pub enum Expr {
     AnyHeld(Vec<String>),
     /// A row of this entry with this key is under a legal hold.
     Held(String, Vec<Operand>),
+    /// Rows that are tied, over any number of ties, to a row which must stay.
+    Apart {
+        /// The key columns.
+        key: Vec<Operand>,
+        /// The number of their table among `tables`.
+        number: usize,
+        /// The tables whose rows are tied.
+        tables: Vec<TiedRows>,
+        /// What ties them.
+        ties: Vec<Tie>,
+    },
     /// PostgreSQL: rows on pages `from..to` of the table's own file.
     Pages {
         /// First page.
@@ -297,6 +309,9 @@ impl Expr {
                 super::keys::write(self, stmt, backend);
             }
             Self::AnyHeld(_) | Self::Held(..) | Self::Needed { .. } => super::held::write(self, stmt, backend),
+            Self::Apart { key, number, tables, ties } => {
+                super::ties::write(stmt, backend, (key, *number), tables, ties);
+            }
             Self::Pages { from, to } => write_pages(stmt, *from, *to),
         }
     }

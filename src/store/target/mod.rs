@@ -7,8 +7,10 @@ pub mod people;
 pub mod probe;
 pub mod shape;
 pub mod statements;
+mod ties;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
 pub use held::Guarded;
 pub use people::{Alike, JsonStep};
 pub use shape::Shape;
+pub use ties::{Tie, TiedRows};

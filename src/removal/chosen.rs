@@ -1,0 +1,160 @@
+//! Choosing the rows of a batch of keys: the next in order, and those of the same table that are tied to them.
+
+use std::collections::BTreeSet;
+
+use super::sets::{self, Ends};
+use super::{RemovalError, Task};
+use crate::graph::due::unfinished;
+use crate::graph::ties::within;
+use crate::graph::{Graph, Node};
+use crate::redact::Sealed;
+use crate::store::target::statements::{self, Read};
+use crate::store::target::{Expr, Operand};
+use crate::store::{Conn, TextRow};
+
+use super::files::Sorted;
+
+/// Most rows of one set: they go in one transaction.
+const LARGEST_SET: u64 = 10_000;
+
+/// The rows chosen for a batch.
+pub(super) struct Chosen {
+    pub keys: Vec<Vec<Sealed>>,
+    /// For each branch: the values of the root's columns that its last link refers to.
+    pub referred: Vec<Vec<Vec<Sealed>>>,
+    /// The files of the root's own rows and of branches.
+    pub files: Vec<(usize, Sorted)>,
+    /// For each row: what its ties within the table refer to.
+    pub ends: Vec<Ends>,
+    /// Where the next batch begins.
+    pub last: Vec<Sealed>,
+}
+
+impl Chosen {
+    /// The keys of a branch's rows whose files were moved.
+    pub fn listed(&self, index: usize) -> Vec<Vec<Sealed>> {
+        self.files.iter().find(|(at, _)| *at == index).map(|(_, sorted)| sorted.keys.clone()).unwrap_or_default()
+    }
+}
+
+/// A row as it was read.
+type Row = Vec<Option<Sealed>>;
+
+/// How rows are chosen.
+pub(super) struct Choice<'t> {
+    node: &'t Node,
+    order: Vec<Operand>,
+    /// The rows that a batch must visit.
+    pub visited: Expr,
+    /// What the rows of a batch are locked under: with ties, also the rows that other rules make due.
+    pub locked: Expr,
+    layout: Layout,
+}
+
+/// Which columns are read, each once, and where the values are that a batch needs.
+#[derive(Default)]
+struct Layout {
+    columns: Vec<Operand>,
+    order: Vec<usize>,
+    key: Vec<usize>,
+    referred: Vec<Vec<usize>>,
+    ends: Vec<(Vec<usize>, Vec<usize>)>,
+}
+
+impl Layout {
+    fn add(&mut self, operands: &[Operand]) -> Vec<usize> {
+        operands
+            .iter()
+            .map(|operand| {
+                let known = self.columns.iter().position(|known| known.column.name == operand.column.name);
+                known.unwrap_or_else(|| {
+                    self.columns.push(operand.clone());
+                    self.columns.len() - 1
+                })
+            })
+            .collect()
+    }
+}
+
+/// The values at these places; `None` when one of them is NULL.
+fn pick(row: &Row, places: &[usize]) -> Option<Vec<Sealed>> {
+    places.iter().map(|place| row.get(*place).cloned().flatten()).collect()
+}
+
+impl<'t> Choice<'t> {
+    pub fn new(graph: &Graph, task: &Task, node: &'t Node, order: Vec<Operand>) -> Self {
+        let scope = node.own();
+        let mut layout = Layout::default();
+        layout.order = layout.add(&order);
+        layout.key = layout.add(&node.key_operands(&scope));
+        for branch in &task.branches {
+            let referred = branch.path.last().map(|edge| edge.referred(&scope)).unwrap_or_default();
+            let places = layout.add(&referred);
+            layout.referred.push(places);
+        }
+        for edge in within(node) {
+            let ends = (layout.add(&edge.referring(&scope)), layout.add(&edge.referred(&scope)));
+            layout.ends.push(ends);
+        }
+        let visited = task.visited(graph, node);
+        let tied = task.ties.as_ref().filter(|_| within(node).next().is_some());
+        let locked = tied.and_then(|ties| ties.may_go(graph, node, &scope));
+        let locked = locked.map_or_else(|| visited.clone(), |may_go| may_go.and(unfinished(node, &scope)));
+        Self { node, order, visited, locked, layout }
+    }
+
+    /// The next keys in order, with the values that links from below refer to.
+    pub fn next(&self, conn: &mut Conn, after: Option<&[Sealed]>, limit: u64) -> Result<Option<Chosen>, RemovalError> {
+        let from = after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()));
+        let mut rows = self.read(conn, &self.visited.clone().and(from), &self.order, limit)?;
+        let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
+        if !self.layout.ends.is_empty() {
+            self.complete(conn, &mut rows)?;
+        }
+        // A NULL is referred to by nothing.
+        let values = |places: &[usize]| rows.iter().filter_map(|row| pick(row, places)).collect::<Vec<_>>();
+        let keys = values(&self.layout.key);
+        let referred = self.layout.referred.iter().map(|places| values(places)).collect();
+        let ends = rows.iter().map(|row| self.ends(row)).collect();
+        Ok((!keys.is_empty()).then(|| Chosen { keys, referred, files: Vec::new(), ends, last }))
+    }
+
+    fn read(&self, conn: &mut Conn, condition: &Expr, order: &[Operand], limit: u64) -> Result<Vec<Row>, RemovalError> {
+        let read = Read {
+            table: &self.node.at,
+            columns: &self.layout.columns,
+            lookups: &[],
+            condition,
+            order,
+            skip: 0,
+            limit,
+            lock: false,
+        };
+        let rows = conn.rows(&statements::read(self.node.backend, &read))?;
+        Ok(rows.into_iter().map(TextRow::into_values).collect())
+    }
+
+    fn ends(&self, row: &Row) -> Ends {
+        self.layout.ends.iter().map(|(own, theirs)| (pick(row, own), pick(row, theirs))).collect()
+    }
+
+    /// Adds the rows of the table that are tied to the chosen ones, so that a set goes in one transaction.
+    fn complete(&self, conn: &mut Conn, rows: &mut Vec<Row>) -> Result<(), RemovalError> {
+        let mut known: BTreeSet<Option<Vec<Sealed>>> = rows.iter().map(|row| pick(row, &self.layout.key)).collect();
+        let mut from = 0;
+        while from < rows.len() {
+            let fresh: Vec<Ends> = rows.iter().skip(from).map(|row| self.ends(row)).collect();
+            from = rows.len();
+            let condition = self.locked.clone().and(sets::tied_to(self.node, &fresh));
+            let found = self.read(conn, &condition, &[], LARGEST_SET + 1)?;
+            rows.extend(found.into_iter().filter(|row| known.insert(pick(row, &self.layout.key))));
+            if rows.len() as u64 > LARGEST_SET {
+                return Err(RemovalError::Doubt(format!(
+                    "`{}`: more than {LARGEST_SET} rows are tied to one another (`goes_with`), too many for one transaction",
+                    self.node.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}
