@@ -4,6 +4,7 @@
 //! can do that; what could not be counted is said to be unknown, never to be nothing.
 
 use super::{RetentionPurge, Task};
+use crate::graph::ties::Ties;
 use crate::graph::{Due, Node};
 use crate::jobs::session::{Look, Overdue};
 use crate::plan::Strategy;
@@ -28,16 +29,24 @@ pub(super) fn overdue(job: &RetentionPurge, look: &Look<'_>) -> Result<Vec<Overd
             .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{}` is not open", node.store)))?;
         let mut conn = database.conn()?;
         conn.set_statement_timeout(PATIENCE)?;
-        for (rule, due) in job.dues(rules, node, look.now, zone)? {
-            found.push(one(&mut conn, look, node, rule, due)?);
+        // What waits for a row that must stay is kept, not late.
+        let ties = job.ties(look, node)?;
+        for rule in job.dues(rules, node, look.now, zone)? {
+            found.push(one(&mut conn, look, node, rule, ties.clone())?);
         }
     }
     Ok(found)
 }
 
-fn one(conn: &mut Conn, look: &Look<'_>, node: &Node, rule: String, due: Due) -> Result<Overdue, RemovalError> {
+fn one(
+    conn: &mut Conn,
+    look: &Look<'_>,
+    node: &Node,
+    (rule, due): (String, Due),
+    ties: Option<Ties>,
+) -> Result<Overdue, RemovalError> {
     let cutoff = due.cutoff();
-    let task = Task { root: node.name.clone(), due, rule, branches: Vec::new(), strategy: Strategy::KeyLists };
+    let task = Task { root: node.name.clone(), due, rule, branches: Vec::new(), ties, strategy: Strategy::KeyLists };
     let rows = task.rows(look.graph, node);
     let age = node.age.as_ref().filter(|_| cutoff.is_some());
     let counted = conn.transaction(Access::ReadOnly, |conn| {
