@@ -4,7 +4,8 @@
 # DIR holds the loaders and the truths: DIR/CASE/load.sh URL makes the database, DIR/lib/check.sh CASE SCENARIO URL
 # compares every row with what the policy gives when it is applied by hand. For each of six databases this script loads
 # the rows, prepares the store, plans (the counts must be the truth's, nothing may change), runs, compares, runs again
-# (nothing may change) and compares again. It exits 0 when all six are as they should be.
+# (nothing may change) and compares again. Then it erases single persons the same way: the plan may change nothing, the
+# rows afterwards are the truth's, a second erasure finds nothing. It exits 0 when all are as they should be.
 #
 #   EX_HOME        an empty folder that every user may enter; the loaders keep their files there
 #   EX_POSTGRES    the server for PostgreSQL   postgres://postgres@127.0.0.1:15498
@@ -67,8 +68,44 @@ try() { # CASE SCENARIO ENGINE URL CONFIG STORE ENTRY=TABLE...
   "$shared/lib/check.sh" "$case" "$scenario" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
 }
 
+erase() { # CASE SCENARIO ENGINE URL CONFIG STORE PERSON...
+  local case=$1 scenario=$2 engine=$3 url=$4 config=$here/$1/$5 store=$6 prefix=${1^^}
+  shift 6
+  local at=$work/$scenario-$engine plan
+  export "${prefix}_URL=$url" "${prefix}_STATE_URL=sqlite:$at.state.db"
+  "$shared/$case/load.sh" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  "$retentiond" --config "$config" init "$store" >/dev/null || return 1
+  snapshot "$url" >"$at.before" || return 1
+  "$retentiond" --config "$config" --format json erase "$@" --dry-run >"$at.plan" 2>"$at.log" || { cat "$at.log" >&2; return 1; }
+  snapshot "$url" >"$at.planned" || return 1
+  cmp -s "$at.before" "$at.planned" || { echo "the plan changed the database" >&2; return 1; }
+  plan=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["jobs"][0]["plan"])' <"$at.plan")
+  "$retentiond" --config "$config" --format json erase "$@" --yes-i-mean "$plan" >"$at.run" 2>"$at.log" || { cat "$at.log" >&2; return 1; }
+  python3 - "$at.plan" "$at.run" <<'PY' || return 1
+import json, sys
+planned, done = (json.load(open(name)) for name in sys.argv[1:])
+if planned["jobs"][0]["rows"] != done["jobs"][0]["rows"] or done["receipt"] is None:
+    sys.exit(f"planned and done differ: {planned} {done}")
+PY
+  "$shared/lib/check.sh" "$case" "$scenario" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  snapshot "$url" >"$at.after" || return 1
+  # Nothing is left to confirm.
+  "$retentiond" --config "$config" erase "$@" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  grep -q '0 rows in all' "$at.log" || { cat "$at.log" >&2; return 1; }
+  snapshot "$url" >"$at.again" || return 1
+  cmp -s "$at.after" "$at.again" || { echo "a second erasure changed the database" >&2; return 1; }
+}
+
 attempt() {
-  if try "$@"; then echo "ok      $1 $2 on $3"; else echo "FAILED  $1 $2 on $3"; failed=1; fi
+  report try "$@"
+}
+
+attempt_erasure() {
+  report erase "$@"
+}
+
+report() {
+  if "$@"; then echo "ok      $2 $3 on $4"; else echo "FAILED  $2 $3 on $4"; failed=1; fi
 }
 
 attempt chinook invoices lite "sqlite://$EX_HOME/ex_chinook.db" jobs.toml shop invoices=Invoice invoice_lines=InvoiceLine
@@ -77,4 +114,22 @@ attempt chinook invoices pg "$postgres/ex_chinook" postgres.toml shop invoices=i
 attempt northwind orders lite "sqlite://$EX_HOME/ex_northwind.db" jobs.toml trade orders=Orders "order_details=Order Details"
 attempt radius purge pg "$postgres/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
 attempt radius purge my "$mysql/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
+
+for engine in lite my pg; do
+  case $engine in
+    lite) url=sqlite://$EX_HOME/ex_chinook.db file=jobs.toml tax=tax.toml ;;
+    my) url=$mysql/ex_chinook file=jobs.toml tax=tax.toml ;;
+    pg) url=$postgres/ex_chinook file=postgres.toml tax=postgres-tax.toml ;;
+  esac
+  attempt_erasure chinook erase5_full $engine "$url" $file shop --customer 5
+  attempt_erasure chinook erase5_hold $engine "$url" $tax shop --customer 5
+  attempt_erasure chinook erase_employee2 $engine "$url" $file shop --user 2
+done
+attempt_erasure northwind erase_savea_full lite "sqlite://$EX_HOME/ex_northwind.db" jobs.toml trade --customer SAVEA
+attempt_erasure northwind erase_alfki_hold lite "sqlite://$EX_HOME/ex_northwind.db" kept.toml trade --customer ALFKI
+for engine in pg my; do
+  case $engine in pg) url=$postgres/ex_radius ;; my) url=$mysql/ex_radius ;; esac
+  attempt_erasure radius erase_jose $engine "$url" jobs.toml radius --customer name=jose
+  attempt_erasure radius erase_obrien $engine "$url" jobs.toml radius --customer "name=o'brien%_"
+done
 exit "$failed"

@@ -4,6 +4,7 @@ mod approve;
 mod check;
 mod completions;
 mod demo;
+mod erase;
 mod history;
 mod hold;
 mod init;
@@ -17,6 +18,7 @@ mod seed;
 mod status;
 mod switch;
 mod unit;
+mod whom;
 
 use std::path::PathBuf;
 
@@ -88,6 +90,8 @@ enum Command {
     /// A row is overdue when it had expired a day ago, or one turn of its job's schedule where that is longer, and is still
     /// there.
     Status(StatusArgs),
+    /// Erases one person: shows what would go, asks, removes it, and writes a receipt.
+    Erase(erase::EraseArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
     /// Legal holds: these rows stay, whatever a policy says.
@@ -280,6 +284,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(cli, args),
         Command::Approve(args) => approve::approve(cli, args),
         Command::Status(args) => status::status(cli, args),
+        Command::Erase(args) => erase::erase(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),

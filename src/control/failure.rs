@@ -113,7 +113,7 @@ pub fn exit_of(error: &RemovalError) -> Exit {
     match error {
         RemovalError::Store(error) if error.kind == ErrorKind::Unreachable => Exit::Unreachable,
         RemovalError::Files(error) if error.kind == FileErrorKind::Unreachable => Exit::Unreachable,
-        RemovalError::Overtaken => Exit::Braked,
+        RemovalError::Overtaken | RemovalError::Refused(_) => Exit::Braked,
         RemovalError::Store(_) | RemovalError::Files(_) | RemovalError::Doubt(_) => Exit::Failed,
     }
 }

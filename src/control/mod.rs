@@ -4,12 +4,15 @@
 //! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
 
 pub mod approving;
+pub mod erasing;
 pub mod failure;
 mod forgetting;
 pub mod holding;
 mod keeper;
 pub mod panics;
+pub mod persons;
 pub mod ran;
+pub mod receipt;
 pub mod runner;
 pub mod site;
 pub mod survey;

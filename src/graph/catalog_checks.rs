@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::Reporter;
 use super::links::same_columns;
-use super::{Edge, Fate, Graph, Node};
+use super::{Edge, Fate, Graph, Node, OnErasure};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::names::StoreName;
@@ -26,6 +26,7 @@ pub(super) fn check(
         let mut reporter = Reporter::entry(diagnostics, &node.name);
         check_table(node, entry.allow_nontransactional.unwrap_or_default(), &mut reporter);
         check_privileges(graph, node, &mut reporter);
+        check_erasure_privileges(node, &mut reporter);
         check_foreign_keys(graph, document, catalog, node, &mut reporter);
         check_indexes(graph, node, &mut reporter);
         check_sensitive(node, &mut reporter);
@@ -123,6 +124,23 @@ fn check_privileges(graph: &Graph, node: &Node, reporter: &mut Reporter<'_>) {
         let message = format!("the role lacks {what} on `{}`", node.table.label());
         let why = if locked { "; rows are locked before what refers to them goes, which takes UPDATE" } else { "" };
         reporter.error(&["table"], message, format!("GRANT {what} ON {} TO the role{why}", node.table.label()));
+    }
+}
+
+/// What an erasure needs besides: rows of a person are locked one by one, and columns that name them are emptied.
+fn check_erasure_privileges(node: &Node, reporter: &mut Reporter<'_>) {
+    let named = !node.persons.is_empty() || !node.addresses.is_empty() || !node.mentions.is_empty();
+    let mut missing = Vec::new();
+    if !node.table.privileges.update {
+        missing.push("UPDATE");
+    }
+    if node.on_erasure == OnErasure::Delete && !node.table.privileges.delete {
+        missing.push("DELETE");
+    }
+    if named && !missing.is_empty() && !matches!(node.on_erasure, OnErasure::Keep(_)) {
+        let (what, label) = (missing.join(", "), node.table.label());
+        let message = format!("an erasure would lack {what} on `{label}`");
+        reporter.warning(&["table"], message, format!("GRANT {what} ON {label} TO the role"));
     }
 }
 
@@ -238,15 +256,31 @@ fn check_indexes(graph: &Graph, node: &Node, reporter: &mut Reporter<'_>) {
         let visits = graph.node(&edge.to).is_some_and(|parent| parent.age.is_some() || parent.fate == Fate::Delete);
         let columns: Vec<&str> = edge.columns.iter().map(|(own, _)| own.name.as_str()).collect();
         if visits && !node.table.has_index_on(&columns) {
-            let message = format!(
-                "no index of `{}` begins with {}: each batch of `{}` would read the whole table",
-                node.table.label(),
-                columns.join(", "),
-                edge.to
-            );
-            reporter.error(&[key], message, create_index(node, &columns));
+            let (label, columns_text) = (node.table.label(), columns.join(", "));
+            if graph.node(&edge.to).is_some_and(|parent| expires(graph, parent)) {
+                let message = format!(
+                    "no index of `{label}` begins with {columns_text}: each batch of `{}` would read the whole table",
+                    edge.to
+                );
+                reporter.error(&[key], message, create_index(node, &columns));
+            } else {
+                let message =
+                    format!("no index of `{label}` begins with {columns_text}: an erasure reads the whole table");
+                reporter.warning(&[key], message, create_index(node, &columns));
+            }
         }
     }
+}
+
+/// Whether a purge can take rows of an entry, by themselves or along with others.
+fn expires(graph: &Graph, node: &Node) -> bool {
+    let begins = node.age.is_some() || node.ages_with.is_some() || node.requires.is_some();
+    begins
+        || node
+            .belongs_to
+            .iter()
+            .filter(|edge| !edge.is_self())
+            .any(|edge| graph.node(&edge.to).is_some_and(|parent| expires(graph, parent)))
 }
 
 fn create_index(node: &Node, columns: &[&str]) -> Option<String> {

@@ -5,10 +5,12 @@
 //! overrides the first whose condition is *true* wins, so a NULL in a condition leaves the row to the default
 //! (`IS NOT TRUE`), never to two rules.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::condition::{along, joined};
-use super::{Fate, Graph, MarkerColumn, Node, Requirement, Resolved};
+use super::{Fate, Graph, MarkerColumn, Node, Requirement, Resolved, Subject, Walk};
 use crate::store::target::{Expr, Operand, Scope};
 
 /// What makes a row due.
@@ -18,6 +20,23 @@ pub enum Why {
     Age(DateTime<Utc>),
     /// It lacks what it requires.
     Requirement,
+    /// It is one person's, as [`super::walk`] says.
+    Person(Rows),
+}
+
+/// Rows by a condition that holds values of rows, and so is never shown.
+#[derive(Clone)]
+pub enum Rows {
+    /// These, as the walk made the condition for the entry's own table.
+    Of(Box<Expr>),
+    /// All that this person's erasure removes or anonymises, in whatever entry.
+    Going(Arc<Subject>),
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rows")
+    }
 }
 
 /// The rows that one rule makes due.
@@ -39,6 +58,12 @@ impl Due {
         let mut parts = vec![match &self.why {
             Why::Age(cutoff) => expired(graph, node, scope, alias, *cutoff),
             Why::Requirement => lacks_requirement(graph, node, scope, alias),
+            // Nothing narrows it: the walk has said all, links to the same table and shared rows included.
+            Why::Person(Rows::Of(rows)) => return (**rows).clone(),
+            Why::Person(Rows::Going(subject)) => {
+                let walk = Walk::new(graph, subject);
+                return Expr::Any(vec![walk.goes(node, scope, alias), walk.changes(node, scope, alias)]);
+            }
         }];
         if !self.only.is_empty() {
             parts.push(self.only.expr(graph, scope, alias));
@@ -78,8 +103,22 @@ impl Due {
     pub fn cutoff(&self) -> Option<DateTime<Utc>> {
         match self.why {
             Why::Age(cutoff) => Some(cutoff),
-            Why::Requirement => None,
+            Why::Requirement | Why::Person(_) => None,
         }
+    }
+
+    /// The rows of one person.
+    pub fn person(rows: Expr) -> Self {
+        Self::of(Rows::Of(Box::new(rows)))
+    }
+
+    /// All rows that a person's erasure removes or anonymises.
+    pub fn going(subject: Arc<Subject>) -> Self {
+        Self::of(Rows::Going(subject))
+    }
+
+    fn of(rows: Rows) -> Self {
+        Self { why: Why::Person(rows), only: Resolved::nothing(), matching: None, unless: Vec::new() }
     }
 }
 

@@ -204,6 +204,14 @@ impl Graph {
         graph
     }
 
+    /// The same map with another form of one of its entries.
+    #[must_use]
+    pub fn with(&self, node: Node) -> Self {
+        let mut graph = self.clone();
+        graph.nodes.insert(node.name.clone(), node);
+        graph
+    }
+
     /// An entry.
     pub fn node(&self, name: &DataName) -> Option<&Node> {
         self.nodes.get(name)

@@ -1,7 +1,9 @@
 //! The kinds of job. A kind is one file, one line in [`KINDS`] and one test file.
 
+pub mod erasure;
 pub mod retention_purge;
 pub mod session;
+mod upkeep;
 
 use std::collections::BTreeMap;
 

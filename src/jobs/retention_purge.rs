@@ -13,11 +13,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::session::{Decided, Look, Outcome, Report, Session};
+use super::upkeep::{hash_keys, settle_files, sweep_files};
 use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
-use crate::config::period::{Keep, Period};
+use crate::config::period::Keep;
 use crate::config::section::RawJob;
 use crate::config::span::Span;
 use crate::config::window::Window;
@@ -25,12 +26,11 @@ use crate::graph::ties::Ties;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
-use crate::redact::Sealed;
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
 
 mod budget;
 mod checks;
-mod counting;
+pub(super) mod counting;
 mod overdue;
 mod policy;
 
@@ -169,7 +169,7 @@ impl Job for RetentionPurge {
         report.plan = Some(plan.clone());
         report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, files: 0, ..step }).collect();
         // Rows of a killed run that stay want their files back, whether or not this run goes on.
-        self.settle_files(session, &tasks)?;
+        settle_files(session, &tasks)?;
         if !pass {
             return Ok(Outcome::Braked);
         }
@@ -177,7 +177,7 @@ impl Job for RetentionPurge {
         let started = Instant::now();
         let ended = self.remove_all(session, report, &tasks);
         report.removing = started.elapsed();
-        self.sweep_files(session, report, &tasks)?;
+        sweep_files(session, report, &tasks)?;
         match ended? {
             Some(Halt::Stopped) => Ok(Outcome::Stopped),
             Some(Halt::Truncated) => Ok(Outcome::Truncated),
@@ -304,76 +304,6 @@ impl RetentionPurge {
         report.transactions = std::mem::take(&mut context.transactions);
         ended
     }
-
-    /// Brings back or commits what a killed run left in the trash.
-    fn settle_files(&self, session: &mut Session<'_>, tasks: &[Task]) -> Result<(), RemovalError> {
-        for (store, databases) in file_stores(session.look.graph, tasks) {
-            let Some(root) = session.look.stores.root(&store) else { continue };
-            let recovery = removal::recover_files(
-                root,
-                session.look.stores,
-                &databases,
-                &session.ledgers,
-                &session.stop,
-                session.clock.now(),
-            )?;
-            if recovery.committed + recovery.restored + recovery.conflicts > 0 {
-                session.progress.note(&format!(
-                    "file store `{store}`: a killed run left {} files to commit and {} to put back; {} could not be put back",
-                    recovery.committed, recovery.restored, recovery.conflicts
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Unlinks what has been in the trash for longer than the grace.
-    fn sweep_files(&self, session: &mut Session<'_>, report: &mut Report, tasks: &[Task]) -> Result<(), RemovalError> {
-        for store in file_stores(session.look.graph, tasks).into_keys() {
-            let Some(root) = session.look.stores.root(&store) else { continue };
-            let grace = session.look.document.stores.get(&store).and_then(|store| store.grace.as_ref());
-            let grace = grace.map_or(chrono::TimeDelta::days(1), Period::approximate);
-            report.swept_files += removal::sweep_files(root, &session.stop, session.clock.now(), grace)?;
-        }
-        Ok(())
-    }
-}
-
-/// The file stores that tasks touch, each with the databases whose rows name its files.
-fn file_stores(graph: &Graph, tasks: &[Task]) -> BTreeMap<StoreName, Vec<StoreName>> {
-    let mut stores: BTreeMap<StoreName, Vec<StoreName>> = BTreeMap::new();
-    let entries = tasks
-        .iter()
-        .flat_map(|task| std::iter::once(&task.root).chain(task.branches.iter().map(|branch| &branch.data)));
-    for node in entries.filter_map(|name| graph.node(name)) {
-        if let Some(file) = &node.file {
-            // A batch of any database that uses the folder may have left something there.
-            let databases = stores.entry(file.store.clone()).or_default();
-            databases.extend(
-                graph
-                    .children_first()
-                    .filter(|other| other.file.as_ref().is_some_and(|other| other.store == file.store))
-                    .map(|other| other.store.clone()),
-            );
-            databases.sort();
-            databases.dedup();
-        }
-    }
-    stores
-}
-
-fn hash_keys(graph: &Graph, tasks: &[Task]) -> Result<BTreeMap<(DataName, String), Sealed>, RemovalError> {
-    let mut keys = BTreeMap::new();
-    let entries = tasks
-        .iter()
-        .flat_map(|task| std::iter::once(&task.root).chain(task.branches.iter().map(|branch| &branch.data)));
-    for node in entries.filter_map(|name| graph.node(name)) {
-        for (column, secret) in &node.hash_keys {
-            let key = secret.resolve().map_err(|error| RemovalError::Doubt(error.to_string()))?;
-            keys.insert((node.name.clone(), column.clone()), key);
-        }
-    }
-    Ok(keys)
 }
 
 /// The instant before which rows are expired; `None` for ever.

@@ -131,6 +131,19 @@ pub struct Step {
     pub sql: String,
 }
 
+/// Rows about a person that an erasure leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remaining {
+    /// The data entry.
+    pub data: DataName,
+    /// Its store.
+    pub store: StoreName,
+    /// Rows.
+    pub rows: u64,
+    /// Why.
+    pub ground: String,
+}
+
 /// What one run of a job would do.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
@@ -160,6 +173,9 @@ pub struct Plan {
     /// What it was made from.
     #[serde(skip)]
     pub basis: Basis,
+    /// What an erasure leaves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remains: Vec<Remaining>,
 }
 
 impl Plan {
@@ -175,7 +191,20 @@ impl Plan {
         let files = steps.iter().map(|step| step.files).sum();
         let plan = name_of(&job, &basis, &steps);
         let (brakes, widened) = (Vec::new(), Vec::new());
-        Self { job, kind, outcome: "planned", cutoff, plan, steps, rows, files, brakes, widened, basis }
+        Self {
+            job,
+            kind,
+            outcome: "planned",
+            cutoff,
+            plan,
+            steps,
+            rows,
+            files,
+            brakes,
+            widened,
+            remains: Vec::new(),
+            basis,
+        }
     }
 
     /// Whether rows are due, and every one of them is held.

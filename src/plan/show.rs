@@ -13,6 +13,9 @@ pub fn describe(plan: &Plan, zone: chrono_tz::Tz, verbose: bool) -> String {
         lines.push(table(plan, zone, verbose).trim_fmt());
     }
     lines.extend(plan.steps.iter().filter_map(kept_line).map(|line| format!("  {line}")));
+    lines.extend(
+        plan.remains.iter().map(|left| format!("  kept in {}: {}: {}", left.data, rows(left.rows), left.ground)),
+    );
     if verbose {
         let told = plan.steps.iter().filter(|step| !step.sql.is_empty());
         lines.extend(told.map(|step| format!("  {} ({}):\n    {}", step.data, step.rule, step.sql)));

@@ -165,7 +165,8 @@ impl Walk<'_> {
         for (index, branch) in self.task.branches.iter().enumerate() {
             let Some(child) = self.graph.node(&branch.data) else { continue };
             let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
-            let cap = if child.file.is_some() { MOST_FILES } else { MOST_CHILDREN };
+            let filed = child.file.is_some() && branch.action != Action::Unlink;
+            let cap = if filed { MOST_FILES } else { MOST_CHILDREN };
             let found = conn
                 .rows(&statements::count_up_to(child.backend, &child.at, &rows, cap + 1))?
                 .first()
@@ -181,7 +182,9 @@ impl Walk<'_> {
                     Look::TooMuch
                 });
             }
+            // A row whose reference is unlinked keeps its file.
             if found > 0
+                && branch.action != Action::Unlink
                 && let Some(file) = &child.file
             {
                 let mut sorted = Sorted::default();
@@ -264,11 +267,12 @@ impl Walk<'_> {
         let Some(child) = self.graph.node(&branch.data) else { return Ok(None) };
         let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
         let mut sorted = Sorted::default();
-        let found = match &child.file {
+        let filed = child.file.as_ref().filter(|_| branch.action != Action::Unlink);
+        let found = match filed {
             Some(file) => file_rows(conn, self.graph, child, file, &rows, MOST_FILES)?,
             None => bare_rows(conn, child, &rows, MOST_CHILDREN / 4)?,
         };
-        match &child.file {
+        match filed {
             Some(file) => sort_out(context, conn, child, file, found, &mut sorted)?,
             None => sorted.keys = found.into_iter().map(|row| row.key).collect(),
         }

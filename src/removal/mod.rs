@@ -37,7 +37,7 @@ use crate::store::StoreError;
 pub use files::{Recovery, recover_files, sweep_files};
 pub use pace::{Pace, TARGET};
 pub use run::{choose_strategy, remove};
-pub use task::{Branch, Task, branches};
+pub use task::{Branch, Task, branches, references};
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ pub enum RemovalError {
     /// The database did not do as it was told.
     #[error("{0}")]
     Doubt(String),
+    /// It was not begun, for this reason.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Whether the run may begin its next batch; asked between batches, outside any transaction.

@@ -41,7 +41,7 @@ pub(super) fn remove_branch(
     referred: &[Vec<Sealed>],
 ) -> Result<u64, Undone> {
     let rows = branch.rows_of(graph, child, referred);
-    if child.file.is_none() {
+    if child.file.is_none() || branch.action == Action::Unlink {
         return apply(context, conn, branch, child, rows);
     }
     let listed = Expr::KeyIn(child.key_operands(&child.own()), listed).and(rows.clone());

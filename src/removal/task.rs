@@ -2,7 +2,7 @@
 
 use crate::graph::due::unfinished;
 use crate::graph::ties::Ties;
-use crate::graph::{Due, Edge, Fate, Graph, Node};
+use crate::graph::{Due, Edge, Fate, Graph, Node, Why};
 use crate::names::DataName;
 use crate::plan::{Action, Strategy};
 use crate::redact::Sealed;
@@ -57,6 +57,16 @@ fn gather(graph: &Graph, node: &Node, path: &[Edge], found: &mut Vec<Branch>) {
             found.push(Branch { data: referring.name.clone(), path: longer, action: Action::Unlink });
         }
     }
+}
+
+/// References to rows of `root` that become NULL when these go; nothing else goes along.
+pub fn references(graph: &Graph, root: &Node) -> Vec<Branch> {
+    let unlink = |(referring, edge): (&Node, &Edge)| Branch {
+        data: referring.name.clone(),
+        path: vec![edge.clone()],
+        action: Action::Unlink,
+    };
+    if root.fate == Fate::Delete { graph.unlinks(&root.name).map(unlink).collect() } else { Vec::new() }
 }
 
 impl Branch {
@@ -154,7 +164,7 @@ impl Task {
     /// The rule's rows and, along a link to the same table, all that belong to them; those of `only` alone. What belongs
     /// to a row that stays does not go with it.
     fn closed(&self, graph: &Graph, node: &Node, (scope, alias): (&Scope, u8), only: &dyn Fn(&Scope) -> Expr) -> Expr {
-        match node.self_link() {
+        match node.self_link().filter(|_| !matches!(self.due.why, Why::Person(_))) {
             None => self.due.expr(graph, node, scope, alias).and(only(scope)),
             Some(edge) => {
                 let seed_scope = Scope::Alias(alias);

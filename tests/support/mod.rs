@@ -12,10 +12,12 @@
 
 pub mod mail_server;
 pub mod project;
+pub mod random;
 pub mod server;
 pub mod tables;
 
 pub use project::{Output, Project};
+pub use random::Random;
 pub use server::{Server, mariadb, postgres, run_sql, sqlite};
 pub use tables::{dump, snapshot};
 

@@ -1,8 +1,8 @@
 //! A small world to purge with the real binary: contacts with recordings (rows and files) and events, and a plain log.
 //!
 //! Even ids are expired, odd ids are not. Each file holds its own path, so that it is known wherever it lies.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test stop it by panicking")]
-#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support;
+pub use crate::support::Random;
 
 /// Contacts; half of them are expired.
 pub const CONTACTS: u64 = 3_000;
@@ -34,38 +35,6 @@ pub enum Engine {
 pub enum Fate {
     Delete,
     Anonymise,
-}
-
-/// Random numbers that a seed repeats (splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    /// From `RETENTIOND_SEED`, or one that is printed for a replay.
-    pub fn seeded(what: &str) -> Self {
-        let seed = std::env::var("RETENTIOND_SEED").ok().map_or_else(
-            || u64::from_le_bytes(uuid::Uuid::now_v7().as_bytes()[8..].try_into().unwrap()),
-            |seed| seed.parse().expect("RETENTIOND_SEED is a number"),
-        );
-        eprintln!("{what}: RETENTIOND_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `[0, 1)`.
-    pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
 }
 
 pub struct World {

@@ -86,15 +86,20 @@ pub fn persons(
     read(&mut conn, node, &columns, &rows, most).map(|rows| rows.into_iter().collect())
 }
 
-/// Whether a person's own row is there.
+/// A person's key as their own row has it; `None` when there is no such row.
 ///
 /// # Errors
 /// When the store cannot be asked.
-pub fn exists(graph: &Graph, stores: &Stores, kind: &PersonKind, subject: &Subject) -> Result<bool, StoreError> {
-    let Some(node) = graph.persons(kind) else { return Ok(false) };
-    let rows = Walk::new(graph, &Subject { from: None, to: None, ..subject.clone() }).names(node, &node.own(), 0);
-    let mut conn = open(stores, node)?;
-    Ok(!conn.rows(&statements::any(node.backend, &node.at, &rows))?.is_empty())
+pub fn own_key(
+    graph: &Graph,
+    stores: &Stores,
+    kind: &PersonKind,
+    key: &[Sealed],
+) -> Result<Option<Vec<Sealed>>, StoreError> {
+    let Some(node) = graph.persons(kind) else { return Ok(None) };
+    let subject = Subject::by_key(kind, key.to_vec());
+    let rows = Walk::new(graph, &subject).names(node, &node.own(), 0);
+    Ok(keys(stores, node, &rows, 1)?.into_iter().next())
 }
 
 /// The addresses of a person known by key, where the map says that they stand.

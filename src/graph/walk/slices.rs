@@ -1,7 +1,9 @@
 //! What an erasure does with the rows that a walk reaches, entry by entry, in an order that a killed run can go on from.
 //!
 //! **Invariant.** What finds the person goes last: first the mentions, which need the person's addresses, then the rows,
-//! children before parents, then the entries that hold the addresses, and the person's own row at the end.
+//! children before parents, then the entries that hold the addresses, and the person's own row at the end. Within an
+//! entry the rows that are reached through others come before those that name the person, and columns are emptied when
+//! nothing is reached through them any more.
 
 use std::collections::BTreeSet;
 
@@ -54,8 +56,8 @@ impl Walk<'_> {
         let (early, late): (Vec<&Node>, Vec<&Node>) =
             self.graph.children_first().partition(|node| !last.contains(&node.name));
         for node in early.into_iter().chain(late).filter(|node| self.can_reach(node)) {
+            slices.extend(self.own_slices(node));
             slices.extend(self.blank_slices(node));
-            slices.extend(self.own_slice(node));
         }
         slices.retain(|slice| !is_never(&slice.rows));
         slices
@@ -78,22 +80,29 @@ impl Walk<'_> {
         last
     }
 
-    fn own_slice(&self, node: &Node) -> Option<Slice> {
+    fn own_slices(&self, node: &Node) -> Vec<Slice> {
         let scope = node.own();
         match node.on_erasure {
-            OnErasure::Keep(_) => None,
-            OnErasure::Delete => Some(Slice {
+            OnErasure::Keep(_) => Vec::new(),
+            OnErasure::Delete => vec![Slice {
                 change: Change::Delete,
                 node: Node { fate: Fate::Delete, shared: false, ..node.clone() },
                 rows: self.goes(node, &scope, 0),
-            }),
+            }],
             OnErasure::Anonymise => {
                 let mut changed = Self::changed(node, self.overwrites(node));
                 (changed.marker, changed.file) = (node.marker.clone(), node.file.clone());
                 // A row that a purge has marked may still name the person.
                 changed.marker_decides = false;
                 changed.shared = false;
-                Some(Slice { change: Change::Anonymise, node: changed, rows: self.changes(node, &scope, 0) })
+                let slice = |rows| Slice { change: Change::Anonymise, node: changed.clone(), rows };
+                let all = self.changes(node, &scope, 0);
+                if node.self_link().is_none() || !self.can_name(node) {
+                    return vec![slice(all)];
+                }
+                // A row that loses the person's name no longer leads to those that belong to it.
+                let names = Expr::IsTrue(Box::new(self.names(node, &scope, 0)));
+                vec![slice(all.clone().and(names.clone().negated())), slice(all.and(names))]
             }
         }
     }
@@ -198,16 +207,7 @@ impl Walk<'_> {
 
     /// The entry as an erasure sees it: its rows are changed in these columns and nothing else goes along.
     fn changed(node: &Node, overwrites: Vec<Overwrite>) -> Node {
-        Node {
-            fate: Fate::Anonymise,
-            overwrites,
-            marker: None,
-            belongs_to: Vec::new(),
-            goes_with: Vec::new(),
-            unlink: Vec::new(),
-            file: None,
-            ..node.clone()
-        }
+        Node { fate: Fate::Anonymise, overwrites, marker: None, file: None, ..node.clone() }
     }
 
     /// What an erasure leaves, and why. Counted before it runs or after it, the rows are the same.

@@ -128,7 +128,7 @@ fn removing_statement(graph: &Graph, node: &Node, rows: Expr) -> String {
 }
 
 /// The rows that a hold keeps; nothing is looked for where nothing is held.
-fn held_rows(conn: &mut Conn, node: &Node, held: &Expr) -> Result<u64, RemovalError> {
+pub(in crate::jobs) fn held_rows(conn: &mut Conn, node: &Node, held: &Expr) -> Result<u64, RemovalError> {
     if !node.holds || !held::any(conn)? {
         return Ok(0);
     }
@@ -136,7 +136,7 @@ fn held_rows(conn: &mut Conn, node: &Node, held: &Expr) -> Result<u64, RemovalEr
 }
 
 /// Rows with a file, at most: two rows may name one, and a file may be missing.
-fn files_of(conn: &mut Conn, graph: &Graph, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
+pub(in crate::jobs) fn files_of(conn: &mut Conn, graph: &Graph, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
     let Some(FileOf { columns, .. }) = &node.file else { return Ok(0) };
     let _ = graph;
     let scope = node.own();
@@ -161,13 +161,13 @@ fn kept_back(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result
     Ok(Kept { without_time: counted(age.without_time(&scope))?, sentinel: counted(age.unset(&scope))? })
 }
 
-struct Counted {
-    rows: u64,
+pub(in crate::jobs) struct Counted {
+    pub rows: u64,
     least: Option<String>,
     greatest: Option<String>,
 }
 
-fn one(conn: &mut Conn, stmt: &crate::store::Stmt) -> Result<Counted, StoreError> {
+pub(in crate::jobs) fn one(conn: &mut Conn, stmt: &crate::store::Stmt) -> Result<Counted, StoreError> {
     let rows = conn.rows(stmt)?;
     let row = rows.first();
     Ok(Counted {
@@ -178,7 +178,7 @@ fn one(conn: &mut Conn, stmt: &crate::store::Stmt) -> Result<Counted, StoreError
 }
 
 /// Enters what a task did into the report's steps.
-pub(super) fn enter(report: &mut Report, task: &Task, done: &Done) {
+pub(in crate::jobs) fn enter(report: &mut Report, task: &Task, done: &Done) {
     for ((data, action), (rows, files)) in &done.counts {
         let step = report.steps.iter_mut().find(|step| {
             let mine = if step.with.is_some() { step.with.as_ref() == Some(&task.root) } else { *data == task.root };

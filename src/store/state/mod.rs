@@ -2,6 +2,7 @@
 //! and no `RETURNING`, which they do not share.
 
 mod clocks;
+mod erasures;
 mod holder;
 mod holds;
 mod lease;
@@ -18,6 +19,10 @@ use super::conn::Raw;
 use super::{Conn, ErrorKind, StoreError};
 
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
+pub use erasures::{
+    ErasureRecord, HashKey, Mark, begin_erasure, finish_erasure, forget_expired, hash_key, hash_keys, mark_store,
+    receipt, store_marks, unexpired, unmark_store,
+};
 pub use holder::this_process;
 pub use holds::{HoldRecord, add_hold, all_holds, release_case};
 pub use lease::{Lease, LeaseError};

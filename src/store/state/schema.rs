@@ -119,3 +119,41 @@ diesel::table! {
         since -> Timestamp,
     }
 }
+
+diesel::table! {
+    erasure_keys (epoch) {
+        epoch -> Text,
+        secret -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    erasures (id) {
+        id -> Text,
+        person_kind -> Text,
+        epoch -> Text,
+        range_from -> Nullable<Timestamp>,
+        range_to -> Nullable<Timestamp>,
+        begun_at -> Timestamp,
+        ended_at -> Nullable<Timestamp>,
+        expires_at -> Nullable<Timestamp>,
+        receipt -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    erasure_marks (erasure_id, kind, digest) {
+        erasure_id -> Text,
+        kind -> Text,
+        digest -> Text,
+    }
+}
+
+diesel::table! {
+    store_marks (store, job) {
+        store -> Text,
+        job -> Text,
+        batch -> Text,
+    }
+}

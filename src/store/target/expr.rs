@@ -174,6 +174,17 @@ pub enum Expr {
         /// Its condition.
         condition: Box<Expr>,
     },
+    /// Key columns in the rows of a sub-select that names its table as it is called, for conditions made for that table.
+    KeyInTable {
+        /// The columns.
+        columns: Vec<Operand>,
+        /// The table of the sub-select.
+        table: TableRef,
+        /// The columns it gives.
+        selected: Vec<Operand>,
+        /// Its condition.
+        condition: Box<Expr>,
+    },
     /// Rows whose key is that of a seed row, or of a row that refers to such a row, however many steps down.
     Closure {
         /// The key columns.
@@ -305,6 +316,7 @@ impl Expr {
             | Self::KeyAfter(..)
             | Self::KeyUpTo(..)
             | Self::KeyInRows { .. }
+            | Self::KeyInTable { .. }
             | Self::Closure { .. } => {
                 super::keys::write(self, stmt, backend);
             }

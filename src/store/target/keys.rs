@@ -15,23 +15,39 @@ pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
         Expr::KeyAfter(columns, key) => write_range(stmt, backend, columns, key, Side::After),
         Expr::KeyUpTo(columns, key) => write_range(stmt, backend, columns, key, Side::UpTo),
         Expr::KeyInRows { columns, table, alias: number, selected, condition } => {
-            write_tuple(stmt, columns);
-            stmt.sql(" IN (SELECT ");
-            for (index, operand) in selected.iter().enumerate() {
-                separate(stmt, index, ", ");
-                operand.write(stmt);
-            }
-            stmt.sql(" FROM ");
-            table.write(stmt);
-            stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
-            condition.write(stmt, backend);
-            stmt.sql(")");
+            write_rows(stmt, backend, (columns, selected), (table, Some(*number)), condition);
+        }
+        Expr::KeyInTable { columns, table, selected, condition } => {
+            write_rows(stmt, backend, (columns, selected), (table, None), condition);
         }
         Expr::Closure { key, table, link, seed_alias, seed, step } => {
             write_closure(stmt, backend, (key, table, link), *seed_alias, (seed, step));
         }
         _ => {}
     }
+}
+
+fn write_rows(
+    stmt: &mut Stmt,
+    backend: Backend,
+    (columns, selected): (&[Operand], &[Operand]),
+    (table, number): (&super::TableRef, Option<u8>),
+    condition: &Expr,
+) {
+    write_tuple(stmt, columns);
+    stmt.sql(" IN (SELECT ");
+    for (index, operand) in selected.iter().enumerate() {
+        separate(stmt, index, ", ");
+        operand.write(stmt);
+    }
+    stmt.sql(" FROM ");
+    table.write(stmt);
+    if let Some(number) = number {
+        stmt.sql(" ").sql(alias(number));
+    }
+    stmt.sql(" WHERE ");
+    condition.write(stmt, backend);
+    stmt.sql(")");
 }
 
 /// `key IN (WITH RECURSIVE going (k0, l0) AS (seed UNION rows that refer to it) SELECT k0 FROM going)`: `k` are the key

@@ -1,0 +1,134 @@
+//! `retentiond erase`: one person's erasure: plan, confirmation, removal, receipt.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::Shown;
+use super::whom::{Named, Whom, ask, can_ask};
+use super::{Cli, Format};
+use crate::clock::Clock;
+use crate::control::erasing::{self, Prepared};
+use crate::control::ran::{Ended, Ran, Refusal};
+use crate::control::receipt::Receipt;
+use crate::control::runner::{Limits, Occasion, Options};
+use crate::control::{Exit, Failure, Site};
+use crate::plan::{Plan, describe};
+use crate::stop::Stop;
+
+/// The options of an erasure.
+#[derive(Debug, Args)]
+pub struct EraseArgs {
+    #[command(flatten)]
+    whom: Whom,
+    /// Shows the plan and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Confirms, for scripts: the name of the plan that `--dry-run` prints.
+    #[arg(long, value_name = "PLAN", conflicts_with = "dry_run")]
+    yes_i_mean: Option<String>,
+    /// Writes the receipt into this folder, as text and as JSON.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// As fast as the databases can.
+    #[arg(long)]
+    unpaced: bool,
+}
+
+/// Erases one person.
+pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
+    let stop = Stop::on_signals().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
+    let clock = Clock::system();
+    let site = Site::open(&cli.config)?;
+    let memory = site.open_state()?;
+    let named = args.whom.resolve(&site)?;
+    let prepared = erasing::prepare(&memory, named.subject.clone(), None, clock.now())?;
+    let plan = prepared.plan(&site, clock.now())?;
+    if cli.format == Format::Text {
+        println!("{}", describe(&plan, site.loaded.document.timezone, false));
+    }
+    if args.dry_run {
+        if cli.format == Format::Json {
+            println!("{}", serde_json::json!({ "jobs": [plan] }));
+        }
+        return Ok(Exit::Done);
+    }
+    confirm(args, &named, &plan)?;
+    let options = Options {
+        released: Vec::new(),
+        unpaced: args.unpaced,
+        outside_window: true,
+        clock,
+        stop,
+        occasion: Occasion::Manual,
+        limits: Limits::default(),
+        lease: site.loaded.document.state.lease(),
+    };
+    let mut shown = Shown::new("erase", cli.format == Format::Json);
+    let result = prepared.run(&site, &memory, &options, &mut shown);
+    shown.finish();
+    let (ran, receipt) = result?;
+    if let (Some(receipt), Some(folder)) = (&receipt, &args.out) {
+        write(receipt, folder)?;
+    }
+    show(cli, &prepared, &ran, receipt.as_ref());
+    Ok(ran.exit())
+}
+
+/// Nothing goes before somebody has typed the identifier again, or named the very plan.
+fn confirm(args: &EraseArgs, named: &Named, plan: &Plan) -> Result<(), Failure> {
+    let refused = |text: String| Err(Failure::new(Exit::Braked, text));
+    match &args.yes_i_mean {
+        Some(meant) if *meant == plan.plan => Ok(()),
+        Some(_) => refused(format!(
+            "error: the plan is {} now, not the one that was meant; look at it, and confirm that one. Nothing was removed",
+            plan.plan
+        )),
+        None if plan.rows == 0 => Ok(()),
+        None if can_ask() => {
+            let typed = ask("Type the identifier again to erase this person: ")?;
+            let same = named.given.iter().any(|given| {
+                let value = given.expose().split_once('=').map_or(given.expose().as_str(), |(_, value)| value);
+                typed == *given || typed.expose() == value
+            });
+            if same { Ok(()) } else { refused("error: that is another one. Nothing was removed".to_owned()) }
+        }
+        None => refused(format!(
+            "error: nobody can confirm here. Nothing was removed; a script confirms with --yes-i-mean {}",
+            plan.plan
+        )),
+    }
+}
+
+fn write(receipt: &Receipt, folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        let text =
+            format!("error: the person is erased, but the receipt cannot be written to {}: {error}", folder.display());
+        Failure::new(Exit::Failed, text)
+    };
+    let json = serde_json::to_string_pretty(receipt).unwrap_or_default();
+    for (ending, text) in [("json", json + "\n"), ("txt", format!("{receipt}\n"))] {
+        std::fs::write(folder.join(format!("erasure-{}.{ending}", receipt.erasure)), text).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn show(cli: &Cli, prepared: &Prepared, ran: &Ran, receipt: Option<&Receipt>) {
+    if cli.format == Format::Json {
+        println!("{}", serde_json::json!({ "jobs": [ran.to_json(&prepared.job)], "receipt": receipt }));
+    } else if let Some(receipt) = receipt {
+        println!("{receipt}");
+    }
+    match &ran.ended {
+        Ended::Refused(Refusal::Running { host, pid }) => {
+            eprintln!("error: another erasure is running (process {pid} on {host})");
+        }
+        Ended::Refused(Refusal::Paused) => eprintln!("error: paused; `retentiond resume` lets it go on"),
+        Ended::Refused(Refusal::Done | Refusal::Clock(_)) => eprintln!("error: it was not begun"),
+        Ended::Failed(error) => eprintln!("error: {error}"),
+        Ended::With(outcome) if receipt.is_none() => {
+            eprintln!("error: {}; run it again to go on", outcome.as_str());
+        }
+        Ended::With(_) => {}
+    }
+}

@@ -1,0 +1,497 @@
+//! The model: random maps and rows, and what an erasure makes of them, row by row in memory.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::shop::{Engine, Shop};
+use crate::support::{self, Random};
+
+/// What an erasure does with rows of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Delete,
+    Anonymise,
+    Keep,
+}
+
+/// One entry: a table `eN` with the same columns as all others, of which the map uses some.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    rule: Rule,
+    shared: bool,
+    /// The entries that `p` and `o` refer to, all of them before this one, and whether by foreign key.
+    parents: Vec<(&'static str, usize, bool)>,
+    /// Whether `q` refers to the same table, and whether by foreign key.
+    own: Option<bool>,
+    users: &'static [&'static str],
+    customer: &'static [&'static str],
+    mentions: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Map(Vec<Entry>);
+
+impl Map {
+    pub fn random(random: &mut Random) -> Self {
+        let count = 2 + random.below(4);
+        let mut entries = Vec::new();
+        for index in 0..usize::try_from(count).unwrap() {
+            let mut parents = Vec::new();
+            for column in ["p", "o"] {
+                if index > 0 && random.below(3) > 0 && (column == "p" || random.below(3) == 0) {
+                    let to = usize::try_from(random.below(index as u64)).unwrap();
+                    if parents.iter().all(|(_, other, _)| *other != to) {
+                        parents.push((column, to, random.coin()));
+                    }
+                }
+            }
+            entries.push(Entry {
+                rule: *random.pick(&[Rule::Delete, Rule::Delete, Rule::Delete, Rule::Anonymise, Rule::Keep]),
+                shared: random.below(6) == 0,
+                parents,
+                own: (random.below(4) == 0).then(|| random.coin()),
+                users: random.pick::<&[&str]>(&[&[], &["u"], &["u", "v"]]),
+                customer: random.pick::<&[&str]>(&[&[], &["phone"], &["phone", "email"], &["email", "name"]]),
+                mentions: random.coin(),
+            });
+        }
+        Self(entries)
+    }
+
+    pub fn policy(&self) -> String {
+        let mut text = "[people.user]\ndata = \"users\"\nidentifiers = { login = \"login\", email = \"email\" }\n\
+                        [people.customer]\nidentifiers = [\"phone\", \"email\", \"name\"]\n\
+                        [data.users]\nstore = \"shop\"\ntable = \"users\"\ncategory = \"some\"\n"
+            .to_owned();
+        for (index, entry) in self.0.iter().enumerate() {
+            write!(text, "[data.e{index}]\nstore = \"shop\"\ntable = \"e{index}\"\ncategory = \"some\"\n").unwrap();
+            let mut links: Vec<String> = entry
+                .parents
+                .iter()
+                .map(|(column, to, _)| format!("{{ data = \"e{to}\", by = \"{column}\" }}"))
+                .collect();
+            links.extend(entry.own.map(|_| format!("{{ data = \"e{index}\", by = \"q\" }}")));
+            if !links.is_empty() {
+                writeln!(text, "belongs_to = [{}]", links.join(", ")).unwrap();
+            }
+            if !entry.users.is_empty() {
+                let links: Vec<String> =
+                    entry.users.iter().map(|column| format!("{{ column = \"{column}\" }}")).collect();
+                writeln!(text, "user = [{}]", links.join(", ")).unwrap();
+            }
+            if !entry.customer.is_empty() {
+                let links: Vec<String> =
+                    entry.customer.iter().map(|column| format!("{column} = \"{column}\"")).collect();
+                writeln!(text, "customer = {{ {} }}", links.join(", ")).unwrap();
+            }
+            if entry.mentions {
+                text.push_str("mentions = { email = [\"mention\"] }\n");
+            }
+            if entry.shared {
+                text.push_str("shared = true\n");
+            }
+            text.push_str(match entry.rule {
+                Rule::Delete => "",
+                Rule::Anonymise => "on_erasure = \"anonymise\"\nanonymise = { note = \"text:x\" }\n",
+                Rule::Keep => "on_erasure = \"keep\"\nground = \"the books\"\n",
+            });
+        }
+        text
+    }
+
+    pub fn schema(&self, engine: Engine) -> String {
+        // Collations under which José is jose, so that only the program keeps them apart.
+        let text = engine.pick(
+            "TEXT COLLATE NOCASE",
+            "VARCHAR(60)",
+            "VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
+        );
+        let mut sql = format!("CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, login {text}, email {text});\n");
+        for (index, entry) in self.0.iter().enumerate() {
+            let mut keys = String::new();
+            for (column, to, _) in entry.parents.iter().filter(|(.., key)| *key) {
+                write!(keys, ", FOREIGN KEY ({column}) REFERENCES e{to} (id)").unwrap();
+            }
+            if entry.own == Some(true) {
+                write!(keys, ", FOREIGN KEY (q) REFERENCES e{index} (id)").unwrap();
+            }
+            writeln!(
+                sql,
+                "CREATE TABLE e{index} (id BIGINT NOT NULL PRIMARY KEY, p BIGINT, o BIGINT, q BIGINT, u BIGINT, v BIGINT, \
+                 phone {text}, email {text}, name {text}, mention {text}, note {text}{keys});"
+            )
+            .unwrap();
+            for column in ["p", "o", "q"] {
+                writeln!(sql, "CREATE INDEX e{index}_{column} ON e{index} ({column});").unwrap();
+            }
+        }
+        sql
+    }
+}
+
+const COLUMNS: [&str; 11] = ["id", "p", "o", "q", "u", "v", "phone", "email", "name", "mention", "note"];
+
+type Row = BTreeMap<&'static str, Option<String>>;
+
+/// The rows of all entries, by id, and the users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rows {
+    users: BTreeMap<String, (String, String)>,
+    entries: Vec<BTreeMap<String, Row>>,
+}
+
+/// Spellings of three people's addresses.
+const PHONES: [&[&str]; 3] =
+    [&["+358 40 123 4567", "0401234567", "00358-40-1234567"], &["+358 40 123 4568", "0401234568"], &["4567"]];
+const EMAILS: [&[&str]; 3] =
+    [&["josé@example.org", " JOSÉ@Example.org"], &["jose@example.org", "Jose@example.org"], &["a_b%@example.org"]];
+const NAMES: [&[&str]; 3] = [&["José"], &["Jose"], &["o'brien%_\\"]];
+
+impl Rows {
+    pub fn random(map: &Map, random: &mut Random) -> Self {
+        let users = (1..=3).map(|id| (id.to_string(), (format!("login{id}"), EMAILS[id - 1][0].to_owned()))).collect();
+        let mut entries: Vec<BTreeMap<String, Row>> = Vec::new();
+        for (index, entry) in map.0.iter().enumerate() {
+            let mut rows = BTreeMap::new();
+            for id in 1..=3 + random.below(9) {
+                let mut row: Row = COLUMNS.iter().map(|column| (*column, None)).collect();
+                row.insert("id", Some(id.to_string()));
+                for (column, to, _) in &entry.parents {
+                    let there = entries[*to].len() as u64;
+                    row.insert(column, (random.below(4) > 0).then(|| (1 + random.below(there)).to_string()));
+                }
+                if entry.own.is_some() && id > 1 && random.coin() {
+                    row.insert("q", Some((1 + random.below(id - 1)).to_string()));
+                }
+                for column in ["u", "v"] {
+                    row.insert(column, (random.below(3) == 0).then(|| (1 + random.below(3)).to_string()));
+                }
+                for (column, spellings) in [("phone", PHONES), ("email", EMAILS), ("name", NAMES), ("mention", EMAILS)]
+                {
+                    if random.below(4) == 0 {
+                        let whose = *random.pick(&spellings);
+                        row.insert(column, Some((*random.pick(whose)).to_owned()));
+                    }
+                }
+                row.insert("note", random.coin().then(|| format!("note {index} {id}")));
+                rows.insert(id.to_string(), row);
+            }
+            entries.push(rows);
+        }
+        Self { users, entries }
+    }
+
+    pub fn sql(&self, map: &Map) -> String {
+        let literal = |value: &Option<String>| match value {
+            None => "NULL".to_owned(),
+            Some(value) => format!("'{}'", value.replace('\'', "''")),
+        };
+        let mut sql = String::new();
+        for (id, (login, email)) in &self.users {
+            writeln!(sql, "INSERT INTO users VALUES ({id}, '{login}', '{email}');").unwrap();
+        }
+        for (index, rows) in self.entries.iter().enumerate().take(map.0.len()) {
+            // By number, so that a row stands after the one that it refers to.
+            let mut sorted: Vec<(&String, &Row)> = rows.iter().collect();
+            sorted.sort_by_key(|(id, _)| id.parse::<u64>().unwrap());
+            for (_, row) in sorted {
+                let values: Vec<String> = COLUMNS.iter().map(|column| literal(&row[column])).collect();
+                writeln!(sql, "INSERT INTO e{index} VALUES ({});", values.join(", ")).unwrap();
+            }
+        }
+        sql.replace('\\', BACKSLASH)
+    }
+
+    /// What stands in the database.
+    pub fn read(map: &Map, shop: &Shop) -> Self {
+        let value = |value: Option<&Option<String>>| value.unwrap().clone();
+        let users = support::dump(&shop.url, "users")
+            .into_iter()
+            .map(|row| (value(row.first()).unwrap(), (value(row.get(1)).unwrap(), value(row.get(2)).unwrap())))
+            .collect();
+        let table = |index: usize| {
+            let rows = support::dump(&shop.url, &format!("e{index}"));
+            rows.into_iter()
+                .map(|row| {
+                    let row: Row = COLUMNS.iter().copied().zip(row).collect();
+                    (row["id"].clone().unwrap(), row)
+                })
+                .collect()
+        };
+        Self { users, entries: (0..map.0.len()).map(table).collect() }
+    }
+}
+
+/// MariaDB reads a backslash in a literal as an escape, the others do not: none stands in the rows.
+const BACKSLASH: &str = "";
+
+/// Whom an erasure is about.
+#[derive(Clone, Debug)]
+pub enum Whom {
+    User(String),
+    Customer(Vec<(&'static str, &'static str)>),
+}
+
+impl Whom {
+    pub fn random(rows: &Rows, random: &mut Random) -> Self {
+        let users: Vec<&String> = rows.users.keys().collect();
+        if random.coin() {
+            return Self::User((*random.pick(&users)).clone());
+        }
+        let mut addresses = Vec::new();
+        for (kind, spellings) in [("phone", PHONES), ("email", EMAILS), ("name", NAMES)] {
+            if random.coin() || (kind == "name" && addresses.is_empty()) {
+                let whose = *random.pick(&spellings);
+                addresses.push((kind, *random.pick(whose)));
+            }
+        }
+        Self::Customer(addresses)
+    }
+
+    pub fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::User(id) => vec!["--user".to_owned(), id.clone()],
+            Self::Customer(addresses) => {
+                let given = addresses.iter().map(|(kind, value)| format!("{kind}={}", value.replace('\\', BACKSLASH)));
+                std::iter::once("--customer".to_owned()).chain(given).collect()
+            }
+        }
+    }
+}
+
+/// Whether two values are the same address of a kind.
+fn alike(kind: &str, a: &str, b: &str) -> bool {
+    match kind {
+        "phone" => {
+            let digits = |text: &str| {
+                let all: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
+                all[all.len().saturating_sub(9)..].to_vec()
+            };
+            digits(a).len() >= 3 && digits(a) == digits(b)
+        }
+        "email" => a.trim().to_lowercase() == b.trim().to_lowercase(),
+        _ => a == b.replace('\\', BACKSLASH),
+    }
+}
+
+/// One erasure, thought through.
+struct Judge<'a> {
+    map: &'a Map,
+    rows: &'a Rows,
+    whom: &'a Whom,
+}
+
+impl Judge<'_> {
+    fn entry(&self, at: usize) -> &Entry {
+        &self.map.0[at]
+    }
+
+    fn value(&self, at: usize, id: &str, column: &str) -> Option<&str> {
+        self.rows.entries[at].get(id)?[column].as_deref()
+    }
+
+    fn address_is_mine(&self, kind: &str, value: Option<&str>) -> bool {
+        let Whom::Customer(addresses) = self.whom else { return false };
+        value.is_some_and(|value| addresses.iter().any(|(k, a)| *k == kind && alike(kind, value, a)))
+    }
+
+    fn names(&self, at: usize, id: &str) -> bool {
+        match self.whom {
+            Whom::User(user) => {
+                self.entry(at).users.iter().any(|column| self.value(at, id, column) == Some(user.as_str()))
+            }
+            Whom::Customer(_) => {
+                self.entry(at).customer.iter().any(|kind| self.address_is_mine(kind, self.value(at, id, kind)))
+            }
+        }
+    }
+
+    /// The rows that a row belongs to, other tables' first.
+    fn parents(&self, at: usize, id: &str) -> Vec<(usize, String)> {
+        let up = |(column, to): (&str, usize)| {
+            let key = self.value(at, id, column)?;
+            self.rows.entries[to].contains_key(key).then(|| (to, key.to_owned()))
+        };
+        self.entry(at).parents.iter().filter_map(|(column, to, _)| up((column, *to))).collect()
+    }
+
+    fn own_parent(&self, at: usize, id: &str) -> Option<String> {
+        self.entry(at).own?;
+        let key = self.value(at, id, "q")?;
+        self.rows.entries[at].contains_key(key).then(|| key.to_owned())
+    }
+
+    fn is_anothers(&self, at: usize, id: &str) -> bool {
+        match self.whom {
+            Whom::User(user) => {
+                let entry = self.entry(at);
+                entry.users.iter().any(|column| self.value(at, id, column).is_some_and(|other| other != user))
+                    || entry.customer.iter().any(|kind| self.value(at, id, kind).is_some())
+                    || self.parents(at, id).iter().any(|(to, key)| self.is_anothers(*to, key))
+            }
+            Whom::Customer(addresses) => {
+                let known = |kind: &&&str| addresses.iter().any(|(known, _)| *known == **kind);
+                let set = |kind: &&str| self.value(at, id, kind).is_some();
+                self.entry(at).customer.iter().filter(known).any(set) && !self.names(at, id)
+            }
+        }
+    }
+
+    fn reached(&self, at: usize, id: &str) -> bool {
+        if self.is_anothers(at, id) {
+            return false;
+        }
+        let through =
+            |to: usize, key: &str| !self.entry(to).shared && self.entry(to).rule != Rule::Keep && self.reached(to, key);
+        self.names(at, id)
+            || self.parents(at, id).iter().any(|(to, key)| through(*to, key))
+            || self.own_parent(at, id).is_some_and(|key| self.reached(at, &key))
+    }
+
+    /// The rows that refer to a row from other tables: entry, id, by foreign key.
+    fn below(&self, at: usize, id: &str) -> Vec<(usize, String, bool)> {
+        let mut found = Vec::new();
+        for (child, entry) in self.map.0.iter().enumerate() {
+            for (column, to, key) in entry.parents.iter().filter(|(_, to, _)| *to == at) {
+                debug_assert_eq!(*to, at);
+                let refer = self.rows.entries[child].iter().filter(|(_, row)| row[column].as_deref() == Some(id));
+                found.extend(refer.map(|(id, _)| (child, id.clone(), *key)));
+            }
+        }
+        found
+    }
+
+    fn is_blocked(&self, at: usize, id: &str) -> bool {
+        let here = self.below(at, id).iter().any(|(child, id, key)| {
+            if self.entry(at).shared {
+                return !self.goes(*child, id);
+            }
+            match self.entry(*child).rule {
+                Rule::Keep => true,
+                Rule::Anonymise => *key || self.is_anothers(*child, id),
+                Rule::Delete => self.is_anothers(*child, id) || self.is_blocked(*child, id),
+            }
+        });
+        let own = self.entry(at).own.is_some()
+            && (self.is_anothers(at, id)
+                || self.rows.entries[at]
+                    .iter()
+                    .any(|(child, row)| row["q"].as_deref() == Some(id) && child != id && self.is_blocked(at, child)));
+        here || own
+    }
+
+    fn goes(&self, at: usize, id: &str) -> bool {
+        self.entry(at).rule == Rule::Delete && self.reached(at, id) && !self.is_blocked(at, id)
+    }
+
+    fn changes(&self, at: usize, id: &str) -> bool {
+        let entry = self.entry(at);
+        entry.rule == Rule::Anonymise && self.reached(at, id) && !(entry.shared && self.is_blocked(at, id))
+    }
+
+    /// The columns of a row that stays which name the person.
+    fn blanked(&self, at: usize, id: &str) -> Vec<&'static str> {
+        let entry = self.entry(at);
+        if entry.rule == Rule::Keep {
+            return Vec::new();
+        }
+        let stays =
+            self.is_anothers(at, id) || ((entry.rule == Rule::Delete || entry.shared) && self.is_blocked(at, id));
+        let mut columns = Vec::new();
+        if stays && self.names(at, id) {
+            match self.whom {
+                Whom::User(user) => columns
+                    .extend(entry.users.iter().filter(|column| self.value(at, id, column) == Some(user.as_str()))),
+                Whom::Customer(_) => columns
+                    .extend(entry.customer.iter().filter(|kind| self.address_is_mine(kind, self.value(at, id, kind)))),
+            }
+        }
+        columns
+    }
+
+    fn mentions(&self, at: usize, id: &str) -> bool {
+        let entry = self.entry(at);
+        if !entry.mentions || entry.rule == Rule::Keep || self.goes(at, id) {
+            return false;
+        }
+        let mention = self.value(at, id, "mention");
+        match self.whom {
+            Whom::User(user) => {
+                let own = self.rows.users.get(user).map(|(_, email)| email.as_str());
+                mention.zip(own).is_some_and(|(mention, own)| alike("email", mention, own))
+            }
+            Whom::Customer(_) => self.address_is_mine("email", mention),
+        }
+    }
+
+    /// The row afterwards; `None` when it is gone.
+    fn after(&self, at: usize, id: &str) -> Option<Row> {
+        if self.goes(at, id) {
+            return None;
+        }
+        let mut row = self.rows.entries[at][id].clone();
+        if self.changes(at, id) {
+            let entry = self.entry(at);
+            if row["note"].is_some() {
+                row.insert("note", Some("x".to_owned()));
+            }
+            let named = if matches!(self.whom, Whom::User(_)) { entry.users } else { entry.customer };
+            for column in named {
+                row.insert(column, None);
+            }
+        }
+        for column in self.blanked(at, id) {
+            row.insert(column, None);
+        }
+        if self.mentions(at, id) {
+            row.insert("mention", None);
+        }
+        Some(row)
+    }
+}
+
+impl Rows {
+    /// The rows after an erasure.
+    pub fn erased(&self, map: &Map, whom: &Whom) -> Self {
+        let judge = Judge { map, rows: self, whom };
+        let mut after = self.clone();
+        if let Whom::User(user) = whom {
+            after.users.remove(user);
+        }
+        for (at, rows) in self.entries.iter().enumerate() {
+            after.entries[at] = rows.keys().filter_map(|id| Some((id.clone(), judge.after(at, id)?))).collect();
+        }
+        after
+    }
+
+    /// How many rows an erasure touches, by entry and action, as a plan counts them.
+    pub fn touched(&self, map: &Map, whom: &Whom) -> BTreeMap<(String, String), u64> {
+        let judge = Judge { map, rows: self, whom };
+        let mut counts = BTreeMap::new();
+        let mut add = |at: &str, action: &str, rows: usize| {
+            *counts.entry((at.to_owned(), action.to_owned())).or_default() += rows as u64;
+        };
+        if let Whom::User(user) = whom {
+            add("users", "delete", usize::from(self.users.contains_key(user)));
+        }
+        for (at, rows) in self.entries.iter().enumerate() {
+            for id in rows.keys() {
+                let name = format!("e{at}");
+                add(&name, "delete", usize::from(judge.goes(at, id)));
+                let changed = judge.after(at, id).is_some_and(|after| {
+                    let own = |row: &Row| {
+                        let mut row = row.clone();
+                        row.remove("mention");
+                        row
+                    };
+                    judge.changes(at, id) && own(&after) != own(&rows[id])
+                });
+                add(&name, "anonymise", usize::from(changed));
+                add(&name, "anonymise", judge.blanked(at, id).len());
+                add(&name, "anonymise", usize::from(judge.mentions(at, id)));
+            }
+        }
+        counts.retain(|_, rows| *rows > 0);
+        counts
+    }
+}
