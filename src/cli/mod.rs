@@ -8,6 +8,7 @@ mod erase;
 mod history;
 mod hold;
 mod init;
+mod jobs;
 mod logging;
 mod plan;
 mod privilege;
@@ -92,6 +93,8 @@ enum Command {
     Status(StatusArgs),
     /// Erases one person: shows what would go, asks, removes it, and writes a receipt.
     Erase(erase::EraseArgs),
+    /// Shows the jobs and when they run next, in their zone and in UTC.
+    Jobs(JobsArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
     /// Legal holds: these rows stay, whatever a policy says.
@@ -191,6 +194,16 @@ struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+struct JobsArgs {
+    /// How many runs of each job.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
+    next: usize,
+    /// Looks ahead (or back): the instant after which runs are shown, RFC 3339.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
 struct HistoryArgs {
     /// Only this job.
     job: Option<JobName>,
@@ -285,6 +298,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Approve(args) => approve::approve(cli, args),
         Command::Status(args) => status::status(cli, args),
         Command::Erase(args) => erase::erase(cli, args),
+        Command::Jobs(args) => jobs::jobs(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),

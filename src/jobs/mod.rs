@@ -71,20 +71,26 @@ pub struct Kind {
 /// All kinds.
 pub const KINDS: &[Kind] = &[retention_purge::KIND];
 
+/// The kind of a job; one that is not known goes to the diagnostics.
+pub fn find_kind(raw: &RawJob, diagnostics: &mut Diagnostics) -> Option<&'static Kind> {
+    let kind = KINDS.iter().find(|kind| kind.name == raw.kind);
+    if kind.is_none() {
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let help = crate::config::diagnostic::did_you_mean(&raw.kind, known.iter().copied()).map_or_else(
+            || format!("this version knows {}", known.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let path = vec!["jobs".to_owned(), raw.name.to_string(), "kind".to_owned()];
+        diagnostics.error(path, format!("there is no job kind `{}`", raw.kind)).with_help(Some(help));
+    }
+    kind
+}
+
 /// Reads all jobs of a document.
 pub fn read_all(document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> BTreeMap<JobName, Box<dyn Job>> {
     let mut jobs = BTreeMap::new();
     for (name, raw) in &document.jobs {
-        let Some(kind) = KINDS.iter().find(|kind| kind.name == raw.kind) else {
-            let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            let help = crate::config::diagnostic::did_you_mean(&raw.kind, known.iter().copied()).map_or_else(
-                || format!("this version knows {}", known.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            let path = vec!["jobs".to_owned(), name.to_string(), "kind".to_owned()];
-            diagnostics.error(path, format!("there is no job kind `{}`", raw.kind)).with_help(Some(help));
-            continue;
-        };
+        let Some(kind) = find_kind(raw, diagnostics) else { continue };
         if let Some(job) = (kind.read)(raw, document, graph, diagnostics) {
             jobs.insert(name.clone(), job);
         }

@@ -11,11 +11,13 @@
 
 mod engine;
 mod guard;
+mod preview;
 mod spec;
 mod timetable;
 
 pub use engine::{Decision, Ending, Engine, Known, Skipped, Stopped};
 pub use guard::Guard;
+pub use preview::{Coming, Touch};
 pub use spec::{Blackouts, Spec};
 pub use timetable::{Slot, Timetable};
 

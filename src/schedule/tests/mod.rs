@@ -2,6 +2,7 @@
 
 mod clocks;
 mod policies;
+mod previews;
 mod zones;
 
 use std::collections::BTreeMap;

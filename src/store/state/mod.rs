@@ -36,7 +36,7 @@ pub use runs::{
 pub use slots::{
     Claim, Claimed, NewSlot, OpenSlot, SlotFate, claim, cursors, forget_slots, give_up, leased_jobs, open_slots,
 };
-pub use switch::{is_paused, pause, resume};
+pub use switch::{is_paused, pause, paused, resume};
 pub use work::{Begun, NewRun, NotBegun, begin, end, server_now};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/state/sqlite");

@@ -1,5 +1,7 @@
 //! The kill switch: jobs that are paused, and the pause of all (`''`).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
@@ -37,6 +39,16 @@ pub fn resume(conn: &mut Conn, job: &str) -> Result<(), StoreError> {
 /// When the state cannot be read.
 pub fn is_paused(conn: &mut Conn, job: &str) -> Result<bool, StoreError> {
     is_listed(conn, &[job, ""])
+}
+
+/// The jobs that are paused; `""` among them stands for all.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn paused(conn: &mut Conn) -> Result<BTreeSet<String>, StoreError> {
+    on!(conn, raw => pauses::table.select(pauses::job).load::<String>(raw))
+        .map(|jobs| jobs.into_iter().collect())
+        .map_err(|error| StoreError::from_catalog(&error))
 }
 
 fn is_listed(conn: &mut Conn, jobs: &[&str]) -> Result<bool, StoreError> {
