@@ -2,7 +2,7 @@
 # try.sh DIR : tries the example files on real databases.
 #
 # DIR holds the loaders and the truths: DIR/CASE/load.sh URL makes the database, DIR/lib/check.sh CASE SCENARIO URL
-# compares every row with what the policy gives when it is applied by hand. For each of six databases this script loads
+# compares every row with what the policy gives when it is applied by hand. For each of eight cases this script loads
 # the rows, prepares the store, plans (the counts must be the truth's, nothing may change), runs, compares, runs again
 # (nothing may change) and compares again. Then it erases single persons the same way: the plan may change nothing, the
 # rows afterwards are the truth's, a second erasure finds nothing. It exits 0 when all are as they should be.
@@ -48,9 +48,14 @@ PY
 try() { # CASE SCENARIO ENGINE URL CONFIG STORE ENTRY=TABLE...
   local case=$1 scenario=$2 engine=$3 url=$4 config=$here/$1/$5 store=$6 prefix=${1^^}
   shift 6
-  local truth=$shared/$case/truth.$engine.json at=$work/$case-$engine
+  local truth=$shared/$case/truth.$engine.json at=$work/$case-$scenario-$engine
   export "${prefix}_URL=$url" "${prefix}_STATE_URL=sqlite:$at.state.db"
   "$shared/$case/load.sh" "$url" >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
+  # A table of the operator's own that the scenario fills.
+  for own in "$here/$case"/*."$engine.sql"; do
+    [ "$scenario" = rollup ] && [ -e "$own" ] || continue
+    (. "$shared/lib/lib.sh"; run_sql "$url" <"$own") || return 1
+  done
   "$retentiond" --config "$config" init "$store" >/dev/null || return 1
   "$retentiond" --config "$config" check >"$at.log" 2>&1 || { cat "$at.log" >&2; return 1; }
   snapshot "$url" >"$at.before" || return 1
@@ -114,6 +119,8 @@ attempt chinook invoices pg "$postgres/ex_chinook" postgres.toml shop invoices=i
 attempt northwind orders lite "sqlite://$EX_HOME/ex_northwind.db" jobs.toml trade orders=Orders "order_details=Order Details"
 attempt radius purge pg "$postgres/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
 attempt radius purge my "$mysql/ex_radius" jobs.toml radius sessions=radacct logins=radpostauth
+attempt radius rollup pg "$postgres/ex_radius" rollup.toml radius sessions=radacct
+attempt radius rollup my "$mysql/ex_radius" rollup.toml radius sessions=radacct
 
 for engine in lite my pg; do
   case $engine in

@@ -99,9 +99,12 @@ fn every_schema_goes_up_and_down_and_up_again() {
         for store in STORES {
             let versions =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/contact_center").join(dialect).join(store);
-            let version = std::fs::read_dir(versions).unwrap().next().unwrap().unwrap().path();
+            let mut versions: Vec<_> =
+                std::fs::read_dir(versions).unwrap().map(|version| version.unwrap().path()).collect();
+            versions.sort();
+            let down = |version: &std::path::PathBuf| std::fs::read_to_string(version.join("down.sql")).unwrap();
             // A schema is compiled in, and so `install_schema` takes text that lives as long as the program.
-            let down = Box::leak(std::fs::read_to_string(version.join("down.sql")).unwrap().into_boxed_str());
+            let down = Box::leak(versions.iter().rev().map(down).collect::<String>().into_boxed_str());
             let mut conn = open(store, backend, folder.path());
             for _ in 0..2 {
                 install(&mut conn, store).unwrap_or_else(|error| panic!("{dialect}: {error}"));

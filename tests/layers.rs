@@ -108,6 +108,10 @@ const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
     ("src/store/gate.rs", "retentiond's own gate"),
     ("src/store/held.rs", "the held rows themselves"),
     ("src/store/state/", "retentiond's own memory"),
+    (
+        "src/store/target/rollup/summaries.rs",
+        "summaries: numbers are added to, small groups become one in the fold's own transaction",
+    ),
 ];
 const CHANGES: &[&str] = &["DELETE FROM", "UPDATE ", "TRUNCATE", "REPLACE INTO", "DROP TABLE"];
 const CHANGERS: &[&str] = &["diesel::delete", "diesel::update", "diesel::replace_into"];

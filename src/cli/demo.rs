@@ -80,7 +80,7 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     println!(
         "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing."
     );
-    println!("Directory cleanup, audit rollup and personal data reports are not built yet.");
+    println!("Directory cleanup and personal data reports are not built yet.");
     println!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
     Ok(Exit::Done)
 }

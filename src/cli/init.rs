@@ -4,6 +4,8 @@ use super::{Cli, InitArgs};
 use crate::control::site::load;
 use crate::control::{Exit, Failure};
 use crate::files::{self, RootOptions};
+use crate::jobs::audit_rollup;
+use crate::store::catalog::Catalog;
 use crate::store::ledger;
 use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::url::StoreUrl;
@@ -29,10 +31,13 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
         println!("store {name}: the marker `{marker}` is in place");
         return Ok(Exit::Done);
     }
+    let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
+    let summaries = audit_rollup::table::wanted(&loaded.document, name);
     if args.print_sql {
-        let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
         print!("{}", ledger::ddl(backend));
-        return Ok(Exit::Done);
+        if !summaries {
+            return Ok(Exit::Done);
+        }
     }
     let password = match &store.password {
         Some(secret) => Some(secret.resolve().map_err(|error| wrong(error.to_string()))?),
@@ -48,11 +53,23 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
     };
     let database = Database::open(spec)?;
     let mut conn = database.conn()?;
-    if ledger::version(&mut conn)?.is_some() {
-        println!("store {name}: retentiond's tables are there already");
+    let catalog = Catalog::read(&mut conn)?;
+    let tables = audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?;
+    if args.print_sql {
+        for stmt in tables.iter().flat_map(|table| table.statements(backend)) {
+            println!("\n{};", stmt.to_text(backend));
+        }
         return Ok(Exit::Done);
     }
-    ledger::install(&mut conn)?;
-    println!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+    if ledger::version(&mut conn)?.is_some() {
+        println!("store {name}: retentiond's tables are there already");
+    } else {
+        ledger::install(&mut conn)?;
+        println!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+    }
+    for table in tables {
+        table.create(&mut conn)?;
+        println!("store {name}: created {} for summaries", table.label());
+    }
     Ok(Exit::Done)
 }

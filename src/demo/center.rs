@@ -4,22 +4,23 @@ use crate::store::bulk::install_schema;
 use crate::store::{Backend, Conn, ErrorKind, StoreError};
 
 macro_rules! schemas {
-    ($($store:literal),* $(,)?) => {
+    ($($store:literal [$($version:literal),+]),* $(,)?) => {
         /// The contact centre's databases, in the order in which people think of them.
         pub const STORES: &[&str] = &[$($store),*];
 
-        fn schema(store: &str, backend: Backend) -> Option<&'static str> {
+        /// The schema of a store, one version after the other.
+        fn schema(store: &str, backend: Backend) -> Option<&'static [&'static str]> {
             match (store, backend) {
                 $(
-                    ($store, Backend::Sqlite) => Some(include_str!(concat!(
-                        "../../migrations/contact_center/sqlite/", $store, "/2026-01-15-000000_create/up.sql"
-                    ))),
-                    ($store, Backend::Postgres) => Some(include_str!(concat!(
-                        "../../migrations/contact_center/postgres/", $store, "/2026-01-15-000000_create/up.sql"
-                    ))),
-                    ($store, Backend::Mysql) => Some(include_str!(concat!(
-                        "../../migrations/contact_center/mysql/", $store, "/2026-01-15-000000_create/up.sql"
-                    ))),
+                    ($store, Backend::Sqlite) => Some(&[$(include_str!(concat!(
+                        "../../migrations/contact_center/sqlite/", $store, "/", $version, "/up.sql"
+                    ))),+]),
+                    ($store, Backend::Postgres) => Some(&[$(include_str!(concat!(
+                        "../../migrations/contact_center/postgres/", $store, "/", $version, "/up.sql"
+                    ))),+]),
+                    ($store, Backend::Mysql) => Some(&[$(include_str!(concat!(
+                        "../../migrations/contact_center/mysql/", $store, "/", $version, "/up.sql"
+                    ))),+]),
                 )*
                 _ => None,
             }
@@ -27,7 +28,15 @@ macro_rules! schemas {
     };
 }
 
-schemas!("configuration", "directory", "operative", "outbound", "monitoring", "reporting", "history");
+schemas!(
+    "configuration" ["2026-01-15-000000_create", "2026-11-25-000080_audit_log_daily"],
+    "directory" ["2026-01-15-000000_create"],
+    "operative" ["2026-01-15-000000_create"],
+    "outbound" ["2026-01-15-000000_create"],
+    "monitoring" ["2026-01-15-000000_create"],
+    "reporting" ["2026-01-15-000000_create"],
+    "history" ["2026-01-15-000000_create"],
+);
 
 /// The variable that tells `jobs.toml` where a store is, as in `RETENTIOND_OPERATIVE_URL`; `voice` is the file store.
 pub fn url_variable(store: &str) -> String {
@@ -39,10 +48,13 @@ pub fn url_variable(store: &str) -> String {
 /// # Errors
 /// What the database said; an unknown store.
 pub fn install(conn: &mut Conn, store: &str) -> Result<(), StoreError> {
-    let Some(sql) = schema(store, conn.backend()) else {
+    let Some(versions) = schema(store, conn.backend()) else {
         return Err(StoreError::new(ErrorKind::Other, format!("the contact centre has no store named {store}")));
     };
-    install_schema(conn, sql).map_err(|error| error.context(&format!("creating the tables of {store}")))
+    let mut versions = versions.iter();
+    versions
+        .try_for_each(|sql| install_schema(conn, sql))
+        .map_err(|error| error.context(&format!("creating the tables of {store}")))
 }
 
 #[cfg(test)]
@@ -83,7 +95,7 @@ mod tests {
         };
         for store in STORES {
             let [one, two, three] = [Backend::Sqlite, Backend::Postgres, Backend::Mysql]
-                .map(|backend| shape(schema(store, backend).unwrap()));
+                .map(|backend| shape(&schema(store, backend).unwrap().concat()));
             assert_eq!(one, two, "{store}");
             assert_eq!(one, three, "{store}");
             assert!(one.len() > 5, "{store}");

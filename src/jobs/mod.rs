@@ -1,5 +1,7 @@
 //! The kinds of job. A kind is one file, one line in [`KINDS`] and one test file.
 
+pub mod audit_rollup;
+mod budget;
 pub mod erasure;
 pub mod retention_purge;
 pub mod session;
@@ -69,7 +71,7 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[retention_purge::KIND];
+pub const KINDS: &[Kind] = &[audit_rollup::KIND, retention_purge::KIND];
 
 /// The kind of a job; one that is not known goes to the diagnostics.
 pub fn find_kind(raw: &RawJob, diagnostics: &mut Diagnostics) -> Option<&'static Kind> {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::session::{Decided, Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
-use super::{CatchUp, Job, Kind};
+use super::{CatchUp, Job, Kind, budget::Budget};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
@@ -28,7 +28,6 @@ use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
 
-mod budget;
 mod checks;
 pub(super) mod counting;
 mod overdue;
@@ -269,7 +268,7 @@ impl RetentionPurge {
         let look = &session.look;
         let pace =
             if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
-        let mut permit = budget::Budget {
+        let mut permit = Budget {
             inner: session.permit,
             window: self.spec.window.filter(|_| !session.outside_window),
             zone: look.document.timezone,
@@ -307,7 +306,11 @@ impl RetentionPurge {
 }
 
 /// The instant before which rows are expired; `None` for ever.
-fn cutoff(keep: &Keep, now: DateTime<Utc>, zone: chrono_tz::Tz) -> Result<Option<DateTime<Utc>>, RemovalError> {
+pub(super) fn cutoff(
+    keep: &Keep,
+    now: DateTime<Utc>,
+    zone: chrono_tz::Tz,
+) -> Result<Option<DateTime<Utc>>, RemovalError> {
     match keep {
         Keep::Forever => Ok(None),
         Keep::For(period) => match period.before(now, zone) {

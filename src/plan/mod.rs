@@ -31,6 +31,8 @@ pub enum Action {
     Anonymise,
     /// References become NULL.
     Unlink,
+    /// Rows are counted into summaries, and go.
+    Fold,
 }
 
 impl From<Fate> for Action {
@@ -49,6 +51,7 @@ impl Action {
             Self::Delete => "delete",
             Self::Anonymise => "anonymise",
             Self::Unlink => "unlink",
+            Self::Fold => "fold",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::{Access, Conn, ErrorKind, StoreError};
 
 /// Rows of one entry that a batch removed.
 #[derive(Clone)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pub data: DataName,
     pub action: Action,
     pub rows: u64,
@@ -20,7 +20,7 @@ pub(super) struct Part {
 }
 
 /// A committed batch.
-pub(super) struct Committed {
+pub(crate) struct Committed {
     pub parts: Vec<Part>,
     pub took: Duration,
 }
@@ -32,7 +32,7 @@ impl Committed {
 }
 
 /// Why a batch was rolled back.
-pub(super) enum Undone {
+pub(crate) enum Undone {
     /// Something moved under it; the same batch may be tried again.
     Again,
     /// An error of the run.
@@ -46,7 +46,7 @@ impl From<StoreError> for Undone {
 }
 
 /// The id of the next batch.
-pub(super) fn next_id(context: &mut Context<'_>) -> String {
+pub(crate) fn next_id(context: &mut Context<'_>) -> String {
     context.batches += 1;
     format!("{}-{:06}", context.run, context.batches)
 }
@@ -60,9 +60,21 @@ pub(super) fn transact(
     id: &str,
     work: impl FnOnce(&mut Conn) -> Result<Vec<Part>, Undone>,
 ) -> Result<Option<Committed>, RemovalError> {
+    transact_in(context, conn, task, node, (id, Access::ReadWrite), work)
+}
+
+/// The same in a transaction of the given kind.
+pub(crate) fn transact_in(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    task: &Task,
+    node: &Node,
+    (id, access): (&str, Access),
+    work: impl FnOnce(&mut Conn) -> Result<Vec<Part>, Undone>,
+) -> Result<Option<Committed>, RemovalError> {
     let ledger = context.ledgers.get(&node.store).copied().unwrap_or_default();
     let started = Instant::now();
-    let result = conn.transaction::<Vec<Part>, Undone>(Access::ReadWrite, |conn| {
+    let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
             enter(context, conn)?;
         }
@@ -119,7 +131,7 @@ fn write_ledger(
 }
 
 /// The database removed fewer rows than were locked for it: a trigger, a rule or row security stands in the way.
-pub(super) fn refused_rows(node: &Node, asked: u64, done: u64) -> Undone {
+pub(crate) fn refused_rows(node: &Node, asked: u64, done: u64) -> Undone {
     Undone::Failed(RemovalError::Store(StoreError::new(
         ErrorKind::Refused,
         format!(

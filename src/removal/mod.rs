@@ -34,10 +34,13 @@ use crate::redact::Sealed;
 use crate::stop::Stop;
 use crate::store::StoreError;
 
+pub(crate) use batch::{Part, Undone, next_id, refused_rows, transact_in};
 pub use files::{Recovery, recover_files, sweep_files};
+pub(crate) use pace::Throttle;
 pub use pace::{Pace, TARGET};
 pub use run::{choose_strategy, remove};
 pub use task::{Branch, Task, branches, references};
+pub(crate) use windows::{blocked, note, open};
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

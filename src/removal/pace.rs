@@ -64,7 +64,7 @@ impl Pace {
 }
 
 /// The batch size and the debt of waiting for one walk over one store.
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     pace: Pace,
     backend: Backend,
     size: u64,

@@ -61,7 +61,7 @@ pub(super) fn apply(
     rows: Expr,
 ) -> Result<u64, Undone> {
     Ok(match branch.action {
-        Action::Delete => {
+        Action::Delete | Action::Fold => {
             let rows = context.graph.guard(child, rows);
             conn.execute(&statements::delete(child.backend, &child.at, Access::Any, &rows))?
         }

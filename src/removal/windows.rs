@@ -99,7 +99,7 @@ fn walk(
     )))
 }
 
-pub(super) fn open(
+pub(crate) fn open(
     context: &Context<'_>,
     node: &Node,
     reuse_plans: bool,
@@ -339,7 +339,7 @@ impl Walk<'_> {
 }
 
 /// Tells everybody of a committed batch.
-pub(super) fn note(context: &mut Context<'_>, task: &Task, committed: &Committed, done: &mut Done) {
+pub(crate) fn note(context: &mut Context<'_>, task: &Task, committed: &Committed, done: &mut Done) {
     for part in committed.parts.iter().filter(|part| part.rows > 0 || part.files > 0) {
         done.add(&part.data, part.action, part.rows, part.files);
         context.progress.batch(&Removed {
@@ -352,7 +352,7 @@ pub(super) fn note(context: &mut Context<'_>, task: &Task, committed: &Committed
     }
 }
 
-pub(super) fn blocked(node: &Node) -> RemovalError {
+pub(crate) fn blocked(node: &Node) -> RemovalError {
     RemovalError::Store(StoreError::new(
         ErrorKind::LockTimeout,
         format!("`{}`: even a batch of one row waits too long for a lock; somebody else holds it", node.name),

@@ -105,6 +105,9 @@ pub enum Access {
     ReadOnly,
     /// Writes.
     ReadWrite,
+    /// Writes, and sees rows as they were when it began: on PostgreSQL through one snapshot, on SQLite because nobody else
+    /// writes meanwhile. MariaDB has no such transaction for statements that write; there the rows must be locked first.
+    Snapshot,
 }
 
 impl Conn {
@@ -237,17 +240,18 @@ impl Conn {
         let sql = match (self.backend(), access) {
             (Backend::Postgres, Access::ReadOnly) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             (Backend::Postgres, Access::ReadWrite) => "BEGIN READ WRITE",
+            (Backend::Postgres, Access::Snapshot) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
             (Backend::Mysql, Access::ReadOnly) => {
                 // One snapshot for the whole preview; the session's READ COMMITTED comes back with the next transaction.
                 self.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
                 "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
             }
-            (Backend::Mysql, Access::ReadWrite) => "START TRANSACTION READ WRITE",
+            (Backend::Mysql, Access::ReadWrite | Access::Snapshot) => "START TRANSACTION READ WRITE",
             (Backend::Sqlite, Access::ReadOnly) => {
                 self.batch("PRAGMA query_only=ON")?;
                 "BEGIN DEFERRED"
             }
-            (Backend::Sqlite, Access::ReadWrite) => "BEGIN IMMEDIATE",
+            (Backend::Sqlite, Access::ReadWrite | Access::Snapshot) => "BEGIN IMMEDIATE",
         };
         let begun = self.batch(sql);
         if begun.is_err() && self.backend() == Backend::Sqlite && access == Access::ReadOnly {

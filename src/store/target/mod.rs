@@ -5,6 +5,7 @@ pub mod held;
 mod keys;
 pub mod people;
 pub mod probe;
+pub mod rollup;
 pub mod shape;
 pub mod statements;
 mod ties;

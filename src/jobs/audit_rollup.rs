@@ -1,0 +1,289 @@
+//! Folds old rows into summaries whose totals are proved, and purges exactly the rows that were folded.
+//!
+//! **Invariant.** At every instant the summaries and the rows that are left amount to the rows that were ever written: a
+//! stretch of rows is folded, counted again by a different statement, compared and deleted in one transaction, under the
+//! gate and with its ledger row. A number that differs undoes it. A period that has not ended is left alone; rows that come
+//! late are folded by the next run. A summary names nobody: columns that the map calls personal are no dimensions unless
+//! `by_person` says why, and groups of fewer than `minimum_group` rows become one. Tests: `audit_rollup`.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::budget::Budget;
+use super::retention_purge::cutoff;
+use super::session::{Decided, Look, Outcome, Report, Session};
+use super::{CatchUp, Job, Kind};
+use crate::config::condition::Condition;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::document::{Brakes, Document, Pace as PaceKeys};
+use crate::config::period::{Keep, Period};
+use crate::config::section::RawJob;
+use crate::config::window::Window;
+use crate::graph::{Due, Graph, Node, Resolved, Why};
+use crate::names::{DataName, JobName, StoreName};
+use crate::plan::policy::{self, Policy};
+use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
+use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, probe};
+use crate::store::target::{Expr, statements};
+use crate::store::{Access, Conn, ErrorKind, StoreError, held};
+
+mod calendar;
+mod checks;
+mod fold;
+mod summary;
+pub mod table;
+mod walk;
+
+pub use calendar::Bucket;
+use summary::Folding;
+
+/// The kind.
+pub const KIND: Kind =
+    Kind { name: "audit_rollup", read, schema: || schemars::schema_for!(Spec), catch_up: CatchUp::Latest };
+
+/// The keys of a rollup.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// The entry whose rows are folded.
+    pub data: DataName,
+    /// How long its rows are kept before they are folded, counted from their time column.
+    pub keep: Keep,
+    /// How long a period is, in the file's zone.
+    pub bucket: Bucket,
+    /// The columns that tell groups apart.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// The entry of the summaries, in the same store.
+    pub into: DataName,
+    /// What the columns of the summaries say: `"bucket"`, `"bucket:%Y-%m"`, `"count"`, `"first"`, `"last"`,
+    /// `"distinct:column"`, `"supplement"`, `"by:column"`, `"sum:a+b"`, `"min:column"`, `"max:column"`. Default: `period`,
+    /// the columns of `by` under their own names, `row_count`, `first_at`, `last_at`; where the rows are about a user,
+    /// `actors` and `supplement`.
+    pub columns: Option<std::collections::BTreeMap<String, String>>,
+    /// Groups of fewer rows become the one group `(other)` of their period. Default 5; less than 2 only with `by_person`.
+    pub minimum_group: Option<u64>,
+    /// Why a column that says who somebody is may be a dimension.
+    pub by_person: Option<String>,
+    /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
+    pub window: Option<Window>,
+    /// A run ends after this time, and the next goes on.
+    pub max_runtime: Option<Period>,
+    /// Limits of this job; what is not said here is the file's.
+    pub brakes: Option<Brakes>,
+    /// The pace of this job; what is not said here is the file's.
+    pub pace: Option<PaceKeys>,
+}
+
+/// A job of this kind.
+pub struct AuditRollup {
+    name: JobName,
+    spec: Spec,
+    policy: Policy,
+    folding: Folding,
+}
+
+fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> Option<Box<dyn Job>> {
+    let spec: Spec = raw.read(diagnostics)?;
+    for (key, message) in spec.brakes.iter().flat_map(Brakes::mistakes) {
+        let path = ["jobs", raw.name.as_str(), "brakes", key].map(str::to_owned);
+        diagnostics.error(path.into(), message);
+    }
+    let folding = summary::resolve(&raw.name, &spec, document, graph, diagnostics)?;
+    let policy = policy(&spec, document);
+    Some(Box::new(AuditRollup { name: raw.name.clone(), spec, policy, folding }))
+}
+
+/// What the job removes, as plain data: any change of what a summary says counts as one that removes more.
+fn policy(spec: &Spec, document: &Document) -> Policy {
+    let whole = |name: &DataName| document.data.get(name).map(|entry| (name.to_string(), policy::entry(entry)));
+    let fixed = [
+        ("kind", KIND.name.into()),
+        ("timezone", document.timezone.name().into()),
+        ("bucket", spec.bucket.as_str().into()),
+        ("by", policy::value(&spec.by)),
+        ("into", policy::value(&spec.into)),
+        ("columns", policy::value(&spec.columns)),
+        ("minimum_group", policy::value(&spec.minimum_group)),
+        ("by_person", policy::value(&spec.by_person)),
+    ];
+    let rules = policy::Rules::of(&Condition::default(), std::iter::empty(), &spec.keep);
+    Policy {
+        fixed: fixed.map(|(key, value)| (key.to_owned(), value)).into(),
+        limits: Limits::of(spec.brakes.as_ref(), &document.brakes).looseness(),
+        rules: [(spec.data.to_string(), rules)].into(),
+        entries: [&spec.data, &spec.into].into_iter().filter_map(whole).collect(),
+    }
+}
+
+impl Job for AuditRollup {
+    fn name(&self) -> &JobName {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND.name
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn stores(&self, graph: &Graph) -> Vec<StoreName> {
+        graph.node(&self.spec.data).map(|node| node.store.clone()).into_iter().collect()
+    }
+
+    fn plan(&self, look: &Look<'_>) -> Result<Plan, RemovalError> {
+        Ok(self.prepare(look)?.0)
+    }
+
+    fn run(&self, session: &mut Session<'_>, report: &mut Report) -> Result<Outcome, RemovalError> {
+        let Decided { plan, work: (task, end), pass } = session.decide(|look| self.prepare(look))?;
+        report.plan = Some(plan.clone());
+        report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, ..step }).collect();
+        if !pass {
+            return Ok(Outcome::Braked);
+        }
+        session.progress.begin(&plan);
+        let started = Instant::now();
+        let ended = self.fold_all(session, report, &task, end);
+        report.removing = started.elapsed();
+        Ok(match ended? {
+            Some(Halt::Stopped) => Outcome::Stopped,
+            Some(Halt::Truncated) => Outcome::Truncated,
+            None if plan.all_held() => Outcome::Held,
+            None => Outcome::Complete,
+        })
+    }
+}
+
+impl AuditRollup {
+    /// The plan, the rows as a task, and the instant before which they were written.
+    fn prepare(&self, look: &Look<'_>) -> Result<(Plan, (Task, DateTime<Utc>)), RemovalError> {
+        let node = self.node(look.graph)?;
+        let expired = cutoff(&self.spec.keep, look.now, look.document.timezone)?.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let end = self.folding.end(expired, look.now);
+        let due = Due { why: Why::Age(end), only: Resolved::default(), matching: None, unless: Vec::new() };
+        let rule = self.spec.bucket.as_str().to_owned();
+        let task = Task {
+            root: node.name.clone(),
+            due,
+            rule,
+            branches: Vec::new(),
+            ties: None,
+            strategy: Strategy::TimeWindows,
+        };
+        let step = self.count(look, node, &task, end)?;
+        let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
+        let plan = Plan::new(self.name.clone(), KIND.name, Some(expired), basis, vec![step]);
+        let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
+        let brakes = limits.look_at(&plan, look.usual, look.now);
+        Ok((plan.with_brakes(brakes), (task, end)))
+    }
+
+    fn node<'g>(&self, graph: &'g Graph) -> Result<&'g Node, RemovalError> {
+        graph
+            .node(&self.spec.data)
+            .ok_or_else(|| RemovalError::Doubt(format!("`{}` is not in the map", self.spec.data)))
+    }
+
+    /// What a run would fold, counted in a transaction that cannot write.
+    fn count(&self, look: &Look<'_>, node: &Node, task: &Task, end: DateTime<Utc>) -> Result<Step, RemovalError> {
+        let database = look
+            .stores
+            .database(&node.store)
+            .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{}` is not open", node.store)))?;
+        let mut conn = database.conn()?;
+        conn.allow_long_reads()?;
+        let rows = task.rows(look.graph, node);
+        conn.transaction(Access::ReadOnly, |conn| {
+            probe::look_at_time(conn, node, look.now)?;
+            let counts = |conn: &mut Conn, time: bool, condition: &Expr| -> Result<_, StoreError> {
+                let column = node.age.as_ref().filter(|_| time).map(|age| &age.column);
+                let found = conn.rows(&statements::count(node.backend, &node.at, column, condition))?;
+                let row = found.into_iter().next();
+                let count = row.as_ref().and_then(|row| row.count(0)).unwrap_or_default().unsigned_abs();
+                let instant = |place| {
+                    let text = row.as_ref().and_then(|row| row.plain(place))?;
+                    node.age.as_ref()?.read(text)
+                };
+                Ok((count, instant(1), instant(2)))
+            };
+            let (count, oldest, newest) = counts(conn, true, &rows)?;
+            let (table_rows, ..) = counts(conn, false, &Expr::always())?;
+            let any_held = node.holds && held::any(conn)?;
+            let held = if any_held { counts(conn, false, &task.held_rows(look.graph, node))?.0 } else { 0 };
+            let scope = node.own();
+            let mut kept = Kept::default();
+            if let Some(age) = &node.age {
+                kept.without_time = counts(conn, false, &age.without_time(&scope))?.0;
+                kept.sentinel = counts(conn, false, &age.unset(&scope))?.0;
+            }
+            Ok(Step {
+                data: node.name.clone(),
+                store: node.store.clone(),
+                action: Action::Fold,
+                rule: self.folding.describe(oldest, newest, &self.spec.into),
+                cutoff: Some(end),
+                with: None,
+                rows: count,
+                files: 0,
+                held,
+                oldest,
+                newest,
+                kept,
+                strategy: task.strategy,
+                table_rows,
+                sql: statements::delete(node.backend, &node.at, statements::Access::Any, &look.graph.guard(node, rows))
+                    .to_text(node.backend),
+            })
+        })
+    }
+}
+
+impl AuditRollup {
+    fn fold_all(
+        &self,
+        session: &mut Session<'_>,
+        report: &mut Report,
+        task: &Task,
+        end: DateTime<Utc>,
+    ) -> Result<Option<Halt>, RemovalError> {
+        let look = &session.look;
+        let pace =
+            if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
+        let mut permit = Budget {
+            inner: session.permit,
+            window: self.spec.window.filter(|_| !session.outside_window),
+            zone: look.document.timezone,
+            clock: session.clock,
+            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.approximate()),
+        };
+        let mut context = Context {
+            graph: look.graph,
+            stores: look.stores,
+            clock: session.clock,
+            stop: session.stop.clone(),
+            run: session.run.clone(),
+            job: self.name.to_string(),
+            token: session.token,
+            ledgers: session.ledgers.clone(),
+            pace,
+            hash_keys: std::collections::BTreeMap::new(),
+            permit: &mut permit,
+            progress: &mut *session.progress,
+            transactions: Vec::new(),
+            batches: 0,
+        };
+        let mut done = Done::default();
+        let ended = walk::run(&mut context, &self.folding, task, end, &mut done);
+        for step in &mut report.steps {
+            step.rows = done.counts.values().map(|(rows, _)| rows).sum();
+        }
+        report.transactions = std::mem::take(&mut context.transactions);
+        ended
+    }
+}

@@ -1,0 +1,245 @@
+//! Walking the rows in the order of their time, a stretch of whole periods at a time.
+//!
+//! A stretch has about as many rows as a transaction of the pace can take: many small periods at once, or a part of one
+//! that is too large, cut by time and, within one instant, by key. Where a summary cannot be added to (`distinct`), a
+//! period is never cut.
+
+use chrono::{DateTime, Utc};
+
+use super::fold::{self, Folded, Stretch};
+use super::summary::Folding;
+use crate::graph::{Age, Graph, Node};
+use crate::names::DataName;
+use crate::redact::Sealed;
+use crate::removal::{Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, transact_in};
+use crate::store::target::statements::{self, Read};
+use crate::store::target::{Expr, Op, Operand, Scalar};
+use crate::store::{Access, Backend, Conn};
+
+/// The most periods of one stretch.
+const MOST_PERIODS: usize = 366;
+/// No stretch has more rows, unless a single period has.
+const LARGEST: u64 = 50_000;
+/// On MariaDB and SQLite a row costs about ten times as much.
+const LARGEST_ROW_STORES: u64 = 10_000;
+/// No stretch is smaller for being slow.
+const SMALLEST: u64 = 500;
+/// So often rows may have moved between two statements before the numbers are called wrong.
+const PATIENCE: u32 = 8;
+
+struct Walk<'t> {
+    graph: &'t Graph,
+    folding: &'t Folding,
+    task: &'t Task,
+    node: &'t Node,
+    age: &'t Age,
+    time: Operand,
+    rows: Expr,
+    end: DateTime<Utc>,
+    throttle: Throttle,
+}
+
+/// Where the next stretch ends, and what it is.
+struct Next {
+    stretch: Stretch,
+    /// Nothing before this is looked at again.
+    low: Sealed,
+}
+
+/// Folds all rows of the task that were written before `end`.
+pub(super) fn run(
+    context: &mut Context<'_>,
+    folding: &Folding,
+    task: &Task,
+    end: DateTime<Utc>,
+    done: &mut Done,
+) -> Result<Option<Halt>, RemovalError> {
+    let Some(node) = context.graph.node(&task.root) else { return Ok(None) };
+    let Some(age) = &node.age else { return Ok(None) };
+    let mut conn = open(context, node, false)?;
+    let largest = if conn.backend() == Backend::Postgres { LARGEST } else { LARGEST_ROW_STORES };
+    let throttle = Throttle::begin(context.pace, &mut conn, largest, SMALLEST)?;
+    let rows = task.rows(context.graph, node);
+    let time = age.operand(&node.own());
+    let mut walk = Walk { graph: context.graph, folding, task, node, age, time, rows, end, throttle };
+    walk.all(context, &mut conn, done)
+}
+
+impl Walk<'_> {
+    fn all(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        done: &mut Done,
+    ) -> Result<Option<Halt>, RemovalError> {
+        let mut low: Option<Sealed> = None;
+        let (mut single, mut wider, mut moved) = (false, 0, 0);
+        loop {
+            if let Some(halt) = context.permit.next()? {
+                return Ok(Some(halt));
+            }
+            let Some(next) = self.next(conn, low.as_ref(), single, wider)? else { return Ok(None) };
+            let mut folded = Folded::default();
+            let id = next_id(context);
+            let (folding, node) = (self.folding, self.node);
+            let committed = transact_in(context, conn, self.task, node, (&id, Access::Snapshot), |conn| {
+                fold::fold(folding, node, conn, &next.stretch, &mut folded)
+            })?;
+            let Some(committed) = committed else {
+                moved = if folded.moved { moved + 1 } else { 0 };
+                if moved > PATIENCE {
+                    return Err(unsteady(&node.name));
+                }
+                if folded.mixed {
+                    single = true;
+                } else if !folded.moved && !self.throttle.refused() {
+                    return Err(blocked(node));
+                }
+                self.throttle.wait(conn, &context.stop)?;
+                continue;
+            };
+            moved = 0;
+            if folded.rows == 0 {
+                // A civil time that came twice may lie on the other side of the change of the clocks.
+                wider += 1;
+                if wider > MOST_PERIODS {
+                    return Err(RemovalError::Doubt(format!("`{}`: rows lie in no period", node.name)));
+                }
+                continue;
+            }
+            (single, wider, low) = (false, 0, Some(next.low));
+            context.transactions.push(committed.took);
+            note(context, self.task, &committed, done);
+            self.throttle.committed(folded.rows, committed.took);
+            self.throttle.wait(conn, &context.stop)?;
+        }
+    }
+
+    /// The next stretch from `low` on; with `single`, one period of it; `wider` by so many periods than it seems to need.
+    fn next(
+        &self,
+        conn: &mut Conn,
+        low: Option<&Sealed>,
+        single: bool,
+        wider: usize,
+    ) -> Result<Option<Next>, RemovalError> {
+        let rows = self.rows.clone().and(self.bound(Op::AtLeast, low));
+        let Some(first) = self.ahead(conn, &rows, 0)? else { return Ok(None) };
+        let calendar = &self.folding.calendar;
+        let start = calendar.start(self.instant(&first)?);
+        let far = self.ahead(conn, &rows, self.throttle.size())?;
+        let mut to = match &far {
+            None => self.end,
+            Some(far) => calendar.start(self.instant(far)?),
+        };
+        if to <= start {
+            if self.folding.adds_up() && wider == 0 && !single {
+                return self.part(conn, start, &first, far.as_ref()).map(Some);
+            }
+            to = calendar.next(start);
+        }
+        let starts = self.starts(start, if single { calendar.next(start).min(to) } else { to }, wider);
+        let to = starts.last().map_or(to, |last| calendar.next(*last)).min(self.end);
+        let (from, until) = (self.sealed(start), self.sealed(to));
+        let within = self.bound(Op::AtLeast, Some(&from)).and(self.bound(Op::Below, Some(&until)));
+        let finishes = starts.last().is_some_and(|last| calendar.next(*last) <= self.end);
+        let stretch = Stretch {
+            periods: self.folding.periods(self.age, &starts),
+            rows: self.graph.guard(self.node, self.rows.clone().and(within)),
+            finishes,
+        };
+        Ok(Some(Next { stretch, low: until }))
+    }
+
+    /// A part of one period that has too many rows: up to `far`, or some of the rows of one instant.
+    fn part(
+        &self,
+        conn: &mut Conn,
+        start: DateTime<Utc>,
+        first: &Sealed,
+        far: Option<&Sealed>,
+    ) -> Result<Next, RemovalError> {
+        let periods = self.folding.periods(self.age, &[start]);
+        if let Some(far) = far.filter(|far| *far != first) {
+            let within = self.bound(Op::AtLeast, Some(first)).and(self.bound(Op::Below, Some(far)));
+            let stretch =
+                Stretch { periods, rows: self.graph.guard(self.node, self.rows.clone().and(within)), finishes: false };
+            return Ok(Next { stretch, low: far.clone() });
+        }
+        let same = self.rows.clone().and(self.bound(Op::Equal, Some(first)));
+        let key = self.node.key_operands(&self.node.own());
+        let up_to = if key.is_empty() {
+            None
+        } else {
+            let read = Read {
+                table: &self.node.at,
+                columns: &key,
+                lookups: &[],
+                condition: &same,
+                order: &key,
+                skip: self.throttle.size().saturating_sub(1),
+                limit: 1,
+                lock: false,
+            };
+            conn.rows(&statements::read(self.node.backend, &read))?.pop()
+        };
+        let narrowed = up_to
+            .map_or_else(Expr::always, |row| Expr::KeyUpTo(key, row.into_values().into_iter().flatten().collect()));
+        let stretch = Stretch { periods, rows: self.graph.guard(self.node, same.and(narrowed)), finishes: false };
+        Ok(Next { stretch, low: first.clone() })
+    }
+
+    /// The beginnings of the periods from `start` on that begin before `to`, and of so many more.
+    fn starts(&self, start: DateTime<Utc>, to: DateTime<Utc>, more: usize) -> Vec<DateTime<Utc>> {
+        let mut starts = vec![start];
+        let mut next = self.folding.calendar.next(start);
+        while next < to && starts.len() < MOST_PERIODS {
+            starts.push(next);
+            next = self.folding.calendar.next(next);
+        }
+        for _ in 0..more {
+            if next < self.end {
+                starts.push(next);
+                next = self.folding.calendar.next(next);
+            }
+        }
+        starts
+    }
+
+    /// The time of the row that is `skip` rows ahead among those of `condition`.
+    fn ahead(&self, conn: &mut Conn, condition: &Expr, skip: u64) -> Result<Option<Sealed>, RemovalError> {
+        let columns = std::slice::from_ref(&self.time);
+        let read = Read {
+            table: &self.node.at,
+            columns,
+            lookups: &[],
+            condition,
+            order: columns,
+            skip,
+            limit: 1,
+            lock: false,
+        };
+        let row = conn.rows(&statements::read(self.node.backend, &read))?.pop();
+        Ok(row.and_then(|row| row.into_values().pop().flatten()))
+    }
+
+    fn instant(&self, time: &Sealed) -> Result<DateTime<Utc>, RemovalError> {
+        self.age.read(time.expose()).ok_or_else(|| {
+            RemovalError::Doubt(format!("`{}`: a time cannot be read, so it has no period", self.node.name))
+        })
+    }
+
+    fn sealed(&self, at: DateTime<Utc>) -> Sealed {
+        Sealed::new(self.age.cutoff_text(at))
+    }
+
+    fn bound(&self, op: Op, value: Option<&Sealed>) -> Expr {
+        value.map_or_else(Expr::always, |value| Expr::Compare(self.time.clone(), op, Scalar::Row(value.clone())))
+    }
+}
+
+fn unsteady(data: &DataName) -> RemovalError {
+    RemovalError::Doubt(format!(
+        "`{data}`: the summaries do not amount to what the rows amount to, however often it is tried; a trigger or a rule changes one of them. Nothing was purged"
+    ))
+}
