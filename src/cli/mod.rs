@@ -13,6 +13,7 @@ mod logging;
 mod plan;
 mod privilege;
 mod progress;
+mod replay;
 mod run;
 mod schema;
 mod seed;
@@ -91,6 +92,8 @@ enum Command {
     /// A row is overdue when it had expired a day ago, or one turn of its job's schedule where that is longer, and is still
     /// there.
     Status(StatusArgs),
+    /// Brings a restored store up to date: whom it brought back goes again, then ordinary jobs go on.
+    Replay(replay::ReplayArgs),
     /// Erases one person: shows what would go, asks, removes it, and writes a receipt.
     Erase(erase::EraseArgs),
     /// Shows the jobs and when they run next, in their zone and in UTC.
@@ -297,6 +300,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(cli, args),
         Command::Approve(args) => approve::approve(cli, args),
         Command::Status(args) => status::status(cli, args),
+        Command::Replay(args) => replay::replay(cli, args),
         Command::Erase(args) => erase::erase(cli, args),
         Command::Jobs(args) => jobs::jobs(cli, args),
         Command::History(args) => history::history(cli, args),

@@ -79,6 +79,10 @@ impl Prepared {
         state::begin_erasure(&mut *memory.conn()?, &record, &self.marks)?;
         let ran = run_job(site, memory, &self.job, options, progress)?;
         if !matches!(ran.ended, Ended::With(Outcome::Complete)) {
+            // Nobody has gone, so nobody is to be kept away.
+            if ran.report.rows() == 0 {
+                state::cancel_erasure(&mut *memory.conn()?, &record.id)?;
+            }
             return Ok((ran, None));
         }
         let ended = options.clock.now();

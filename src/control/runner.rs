@@ -16,12 +16,14 @@ use super::failure::Failure;
 use super::forgetting::forget_old;
 use super::holding;
 use super::keeper::Keeper;
+use super::marks::Marks;
 use super::panics::caught;
 use super::ran::{Ended, Ran, Refusal};
 use super::site::Site;
 use crate::clock::{Clock, uptime};
 use crate::jobs::session::RunProgress;
 use crate::jobs::{Job, Outcome, Report, Session};
+use crate::names::StoreName;
 use crate::plan::BrakeName;
 use crate::removal::{Halt, Permit, RemovalError};
 use crate::stop::Stop;
@@ -137,7 +139,13 @@ pub fn run_job(
         let accepted = state::accepted_store_clocks(&mut *memory.conn()?)?;
         prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
         holding::refresh(site, &mut *memory.conn()?, &job.stores(&site.graph), now)?;
-        let mut permit = Held { memory, keeper, name, options, started: uptime() };
+        let stores = job.stores(&site.graph);
+        let marks = if job.mends() {
+            Marks::none(name)
+        } else {
+            Marks::look(site, &mut *memory.conn()?, name, &stores, (begun.run.as_str(), now))?
+        };
+        let mut permit = Held { memory, keeper, name, options, started: uptime(), marks: &marks };
         let by_hand = matches!(options.occasion, Occasion::Manual);
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut session = Session {
@@ -154,7 +162,9 @@ pub fn run_job(
             permit: &mut permit,
             progress,
         };
-        job.run(&mut session, report)
+        let ended = job.run(&mut session, report);
+        marks.keep(memory)?;
+        ended
     })?;
     let forgot = forget_old(&mut *memory.conn()?, &site.loaded.document, options.clock.now());
     if let Err(error) = forgot {
@@ -299,6 +309,7 @@ struct Held<'a> {
     name: &'a str,
     options: &'a Options,
     started: Duration,
+    marks: &'a Marks,
 }
 
 impl Permit for Held<'_> {
@@ -325,6 +336,14 @@ impl Permit for Held<'_> {
 
     fn holds(&self) -> bool {
         self.keeper.holds()
+    }
+
+    fn last_batch(&self, store: &StoreName) -> Option<String> {
+        self.marks.last(store)
+    }
+
+    fn committed(&self, store: &StoreName, batch: &str) {
+        self.marks.committed(store, batch);
     }
 }
 

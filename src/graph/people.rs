@@ -241,6 +241,34 @@ impl KeyLink {
         Expr::IsTrue(Box::new(self.is_set(graph, scope, alias))).and(Expr::IsNotTrue(Box::new(self.names(key, scope))))
     }
 
+    /// The key that the columns of a row hold, when they hold any: what [`KeyLink::matches`] finds.
+    pub fn read(&self, values: &[Option<Sealed>]) -> Option<Vec<Sealed>> {
+        let values: Vec<Sealed> = values.iter().cloned().collect::<Option<_>>()?;
+        let [only] = values.as_slice() else { return (self.form == KeyForm::Whole).then_some(values) };
+        let text = only.expose();
+        let key = match &self.form {
+            KeyForm::Whole => return Some(values),
+            KeyForm::Json(path) => {
+                let json: serde_json::Value = serde_json::from_str(text).ok()?;
+                let found = path.iter().try_fold(&json, |at, step| match step {
+                    JsonStep::Member(name) => at.get(name),
+                    JsonStep::Place(place) => at.get(*place as usize),
+                })?;
+                match found {
+                    serde_json::Value::String(text) => text.clone(),
+                    serde_json::Value::Null => return None,
+                    other => other.to_string(),
+                }
+            }
+            KeyForm::Part { after, before } => {
+                let rest = text.strip_prefix(after.as_deref().unwrap_or_default())?;
+                let end = before.as_ref().and_then(|before| rest.find(before.as_str())).unwrap_or(rest.len());
+                rest[..end].to_owned()
+            }
+        };
+        Some(vec![Sealed::new(key)])
+    }
+
     fn names(&self, key: &[Sealed], scope: &Scope) -> Expr {
         if key.len() != self.columns.len() {
             return Expr::Any(Vec::new());

@@ -19,6 +19,7 @@ use crate::redact::Sealed;
 use crate::store::target::{Expr, Scope};
 
 pub mod find;
+pub mod scan;
 mod slices;
 mod staying;
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
 use crate::config::window::Window;
+use crate::names::StoreName;
 use crate::removal::{Halt, Permit, RemovalError};
 
 /// Asks the run's own permit, then the window, then the budget.
@@ -28,5 +29,13 @@ impl Permit for Budget<'_> {
 
     fn holds(&self) -> bool {
         self.inner.holds()
+    }
+
+    fn last_batch(&self, store: &StoreName) -> Option<String> {
+        self.inner.last_batch(store)
+    }
+
+    fn committed(&self, store: &StoreName, batch: &str) {
+        self.inner.committed(store, batch);
     }
 }

@@ -173,6 +173,10 @@ impl Job for Erasure {
         &self.policy
     }
 
+    fn mends(&self) -> bool {
+        self.only.is_some()
+    }
+
     fn stores(&self, graph: &Graph) -> Vec<StoreName> {
         let walk = Walk::new(graph, &self.subject);
         let concerned = |node: &&Node| self.is_here(node) && (walk.can_reach(node) || !node.mentions.is_empty());

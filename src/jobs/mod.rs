@@ -51,6 +51,10 @@ pub trait Job: Send + Sync {
     /// # Errors
     /// What stopped the run; `report` has what was done before.
     fn run(&self, session: &mut Session<'_>, report: &mut Report) -> Result<Outcome, RemovalError>;
+    /// Whether the job brings a restored store up to date, and so may work on one.
+    fn mends(&self) -> bool {
+        false
+    }
     /// The stores that the job works on.
     fn stores(&self, graph: &Graph) -> Vec<crate::names::StoreName>;
 }

@@ -77,6 +77,11 @@ pub(crate) fn transact_in(
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
             enter(context, conn)?;
+            if let Some(last) = context.permit.last_batch(&node.store)
+                && !ledger::has(conn, &last)?
+            {
+                return Err(Undone::Failed(RemovalError::Refused(super::restored(&node.store))));
+            }
         }
         let parts = work(conn)?;
         if ledger {
@@ -86,7 +91,12 @@ pub(crate) fn transact_in(
     });
     let took = started.elapsed();
     match result {
-        Ok(parts) => Ok(Some(Committed { parts, took })),
+        Ok(parts) => {
+            if ledger && parts.iter().any(|part| part.rows > 0) {
+                context.permit.committed(&node.store, id);
+            }
+            Ok(Some(Committed { parts, took }))
+        }
         Err(Undone::Again) => Ok(None),
         Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => Ok(None),
         Err(Undone::Failed(error)) => Err(error),

@@ -82,6 +82,20 @@ pub trait Permit {
     /// Whether the run still has its lease; asked within each batch's transaction, by a clock that counts the time for
     /// which the process was suspended.
     fn holds(&self) -> bool;
+
+    /// The batch that a store's ledger must know: asked within each batch's transaction, so that a database which was
+    /// restored meanwhile is noticed before anything goes.
+    fn last_batch(&self, store: &StoreName) -> Option<String>;
+
+    /// A batch of a store was committed with its ledger row.
+    fn committed(&self, store: &StoreName, batch: &str);
+}
+
+/// What is said of a store whose ledger does not know a batch that was committed there.
+pub fn restored(store: &StoreName) -> String {
+    format!(
+        "store `{store}` was restored: its ledger is older than our memory of it, so persons who were erased may be back. Nothing was removed; `retentiond replay {store}` erases them again and lets jobs go on"
+    )
 }
 
 /// Hears what has been done, after it was committed.

@@ -144,3 +144,21 @@ pub fn last_written(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError
         on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))?;
     Ok(found.map(|at| at.and_utc()))
 }
+
+/// The newest run that the ledger knows; ids of runs sort by time.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn newest_run(conn: &mut Conn) -> Result<Option<String>, StoreError> {
+    let query = retentiond_ledger::table.select(diesel::dsl::max(retentiond_ledger::run));
+    on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))
+}
+
+/// The newest batch that the ledger knows.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn newest_batch(conn: &mut Conn) -> Result<Option<String>, StoreError> {
+    let query = retentiond_ledger::table.select(diesel::dsl::max(retentiond_ledger::batch));
+    on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))
+}

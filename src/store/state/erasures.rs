@@ -131,6 +131,19 @@ pub fn finish_erasure(
     on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map(drop).map_err(failed)
 }
 
+/// Forgets an erasure that ended before its first row went.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn cancel_erasure(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
+    conn.transaction(Access::ReadWrite, |conn| {
+        let marks = erasure_marks::table.filter(erasure_marks::erasure_id.eq(id));
+        on!(conn, raw => diesel::delete(marks).execute(raw)).map_err(failed)?;
+        let row = erasures::table.filter(erasures::id.eq(id));
+        on!(conn, raw => diesel::delete(row).execute(raw)).map(drop).map_err(failed)
+    })
+}
+
 /// Erasures that a backup may still undo, each with its marks, oldest first.
 ///
 /// # Errors

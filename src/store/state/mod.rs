@@ -20,8 +20,8 @@ use super::{Conn, ErrorKind, StoreError};
 
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use erasures::{
-    ErasureRecord, HashKey, Mark, begin_erasure, finish_erasure, forget_expired, hash_key, hash_keys, mark_store,
-    receipt, store_marks, unexpired, unmark_store,
+    ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,
+    mark_store, receipt, store_marks, unexpired, unmark_store,
 };
 pub use holder::this_process;
 pub use holds::{HoldRecord, add_hold, all_holds, release_case};
@@ -31,7 +31,8 @@ pub use plans::{
     standing_approvals, use_approval,
 };
 pub use runs::{
-    End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, last_success, new_id, usual_rows,
+    End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, knows_run, last_success, new_id,
+    usual_rows,
 };
 pub use slots::{
     Claim, Claimed, NewSlot, OpenSlot, SlotFate, claim, cursors, forget_slots, give_up, leased_jobs, open_slots,

@@ -263,6 +263,16 @@ pub fn history(
     Ok(all)
 }
 
+/// Whether a run is remembered.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn knows_run(conn: &mut Conn, id: &str) -> Result<bool, StoreError> {
+    let query = runs::table.filter(runs::id.eq(id)).count();
+    let count: i64 = on!(conn, raw => query.get_result(raw)).map_err(|error| StoreError::from_catalog(&error))?;
+    Ok(count > 0)
+}
+
 /// When the job was last complete.
 ///
 /// # Errors

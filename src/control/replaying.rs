@@ -1,0 +1,191 @@
+//! A restored database is brought up to date: whom it brought back goes again.
+//!
+//! **Invariant.** Persons are found by the keyed hashes of their erasures alone: each value that the map says names
+//! somebody is hashed and compared, page by page. Only when all that were found are erased again is the store released
+//! for ordinary jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::erasing;
+use super::failure::{Exit, Failure};
+use super::marks::ADOPTED;
+use super::persons::{KEY, digest, joined_key};
+use super::ran::{Ended, Ran};
+use super::runner::Options;
+use super::site::Site;
+use crate::graph::walk::scan::scan;
+use crate::graph::{Address, AddressLink, KeyLink, Node, PersonKind, Subject};
+use crate::jobs::Outcome;
+use crate::jobs::session::RunProgress;
+use crate::names::StoreName;
+use crate::redact::Sealed;
+use crate::store::ledger;
+use crate::store::pool::Database;
+use crate::store::state::{self, ErasureRecord, HashKey};
+
+/// What a replay did.
+pub struct Replayed {
+    /// The erasures that no backup horizon has outlived.
+    pub erasures: usize,
+    /// How many persons (by key or address) were there again.
+    pub found: usize,
+    /// Their erasures.
+    pub runs: Vec<Ran>,
+}
+
+impl Replayed {
+    /// Whether everybody is gone again.
+    pub fn is_complete(&self) -> bool {
+        self.runs.iter().all(|ran| matches!(ran.ended, Ended::With(Outcome::Complete)))
+    }
+}
+
+/// The hashes that are looked for, and what they look at.
+struct Wanted<'a> {
+    keys: Vec<HashKey>,
+    erasures: BTreeMap<(String, String), ErasureRecord>,
+    kinds: Vec<&'a PersonKind>,
+    found: Vec<Subject>,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Wanted<'_> {
+    /// The erasure of whoever this value names.
+    fn erasure(&mut self, person: &PersonKind, kind: &str, value: &str) -> Option<ErasureRecord> {
+        let hit = self.keys.iter().find_map(|key| {
+            let mark = (kind.to_owned(), digest(key, &person.name, kind, value));
+            self.erasures.get(&mark).map(|erasure| (mark, erasure.clone()))
+        });
+        let (mark, erasure) = hit?;
+        self.seen.insert(mark).then_some(erasure)
+    }
+
+    fn note(&mut self, mut subject: Subject, erasure: &ErasureRecord) {
+        subject.from = erasure.range_from.map(|at| at.and_utc());
+        subject.to = erasure.range_to.map(|at| at.and_utc());
+        self.found.push(subject);
+    }
+
+    fn look_at_key(&mut self, kind: &PersonKind, key: Vec<Sealed>) {
+        if let Some(erasure) = self.erasure(kind, KEY, &joined_key(&key)) {
+            self.note(Subject::by_key(kind, key), &erasure);
+        }
+    }
+
+    fn look_at_address(&mut self, link: &AddressLink, value: &Sealed) {
+        let Ok(address) = Address::new(&link.kind, link.compare, value.expose()) else { return };
+        for kind in self.kinds.clone() {
+            if let Some(erasure) = self.erasure(kind, &address.kind, address.value.expose()) {
+                self.note(Subject::by_addresses(kind, vec![address.clone()]), &erasure);
+            }
+        }
+    }
+}
+
+/// Removes again, from one store, whom erasures have removed before.
+///
+/// # Errors
+/// When the store is no database of the file, or the state fails.
+pub fn replay(
+    site: &Site,
+    memory: &Database,
+    store: &StoreName,
+    options: &Options,
+    progress: &mut dyn RunProgress,
+) -> Result<Replayed, Failure> {
+    let database = database(site, store)?;
+    let now = options.clock.now();
+    let (keys, unexpired) = {
+        let mut conn = memory.conn()?;
+        state::forget_expired(&mut conn, now)?;
+        (state::hash_keys(&mut conn)?, state::unexpired(&mut conn, now)?)
+    };
+    let erasures = unexpired.len();
+    let marked = unexpired
+        .into_iter()
+        .flat_map(|(erasure, marks)| marks.into_iter().map(move |mark| (mark, erasure.clone())).collect::<Vec<_>>());
+    let kinds = site.graph.people().values().collect();
+    let mut wanted = Wanted { keys, erasures: marked.collect(), kinds, found: Vec::new(), seen: BTreeSet::new() };
+    for node in site.graph.children_first().filter(|node| node.store == *store) {
+        look(site, node, &mut wanted)?;
+    }
+    let mut replayed = Replayed { erasures, found: wanted.found.len(), runs: Vec::new() };
+    for subject in wanted.found {
+        let prepared = erasing::prepare(memory, subject, Some(store.clone()), now)?;
+        let (ran, _) = prepared.run(site, memory, options, progress)?;
+        replayed.runs.push(ran);
+        if options.stop.is_raised() {
+            break;
+        }
+    }
+    if replayed.is_complete() && !options.stop.is_raised() {
+        release(memory, store, database)?;
+    }
+    Ok(replayed)
+}
+
+/// Takes a ledger as it is, although the state does not know all of its runs.
+///
+/// # Errors
+/// When the store is no database of the file, or cannot be asked.
+pub fn adopt(site: &Site, memory: &Database, store: &StoreName) -> Result<(), Failure> {
+    let database = database(site, store)?;
+    if let Some(run) = ledger::newest_run(&mut *database.conn()?)? {
+        state::mark_store(&mut *memory.conn()?, store.as_str(), ADOPTED, &run)?;
+    }
+    Ok(())
+}
+
+fn database<'a>(site: &'a Site, store: &StoreName) -> Result<&'a Database, Failure> {
+    match site.stores.database(store).filter(|_| site.ledgers.get(store).copied().unwrap_or_default()) {
+        Some(database) => Ok(database),
+        None => Err(Failure::new(Exit::Usage, format!("error: the file has no database `{store}` with a ledger"))),
+    }
+}
+
+/// From here on the ledger must know what it knows now.
+fn release(memory: &Database, store: &StoreName, database: &Database) -> Result<(), Failure> {
+    let newest = ledger::newest_batch(&mut *database.conn()?)?;
+    let run = ledger::newest_run(&mut *database.conn()?)?;
+    let mut conn = memory.conn()?;
+    state::unmark_store(&mut conn, store.as_str())?;
+    if let (Some(batch), Some(run)) = (newest, run) {
+        state::mark_store(&mut conn, store.as_str(), "replay", &batch)?;
+        state::mark_store(&mut conn, store.as_str(), ADOPTED, &run)?;
+    }
+    Ok(())
+}
+
+/// Hashes every value of an entry that names somebody.
+fn look(site: &Site, node: &Node, wanted: &mut Wanted<'_>) -> Result<(), Failure> {
+    for kind in wanted.kinds.clone() {
+        if kind.data.as_ref() == Some(&node.name) {
+            scan(&site.stores, node, &node.key, &mut |values| {
+                if let Some(key) = values.iter().cloned().collect::<Option<Vec<_>>>() {
+                    wanted.look_at_key(kind, key);
+                }
+            })?;
+        }
+    }
+    for link in &node.persons {
+        look_at_link(site, node, link, wanted)?;
+    }
+    for link in node.addresses.iter().chain(&node.mentions) {
+        scan(&site.stores, node, std::slice::from_ref(&link.column), &mut |values| {
+            if let Some(Some(value)) = values.first() {
+                wanted.look_at_address(link, value);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn look_at_link(site: &Site, node: &Node, link: &KeyLink, wanted: &mut Wanted<'_>) -> Result<(), Failure> {
+    let Some(kind) = site.graph.person(link.kind.as_str()) else { return Ok(()) };
+    scan(&site.stores, node, &link.columns, &mut |values| {
+        if let Some(key) = link.read(values) {
+            wanted.look_at_key(kind, key);
+        }
+    })?;
+    Ok(())
+}
