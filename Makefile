@@ -13,10 +13,10 @@ SERVERS := tests/support/servers.sh
 # nextest where it is installed: a process a test, and a test that hangs is ended.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps deps-build deps-test build man demo test lint torture bench
+.PHONY: help deps deps-build deps-test build man deb demo test lint torture bench
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: deps-test ## Installs the Debian packages that building and testing need, if any is missing
 
@@ -29,8 +29,13 @@ deps-test:
 build: deps-build ## Builds target/release/retentiond
 	$(CARGO) build --release --locked
 
-man: build ## Writes the manual page to target/retentiond.1
-	./target/release/retentiond man > target/retentiond.1
+man: build ## Writes the manual pages to target/man
+	mkdir -p target/man
+	./target/release/retentiond man --out target/man
+
+deb: build ## Builds the Debian package into target/debian (with cargo-deb, fetched when it is missing)
+	@.ci/deps deb
+	.ci/deb
 
 demo: build ## Shows all of it on a made-up contact centre, in a temporary folder
 	./target/release/retentiond demo
