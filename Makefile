@@ -13,7 +13,7 @@ SERVERS := tests/support/servers.sh
 # nextest where it is installed: a process a test, and a test that hangs is ended.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps deps-build deps-test build man deb demo test lint torture bench
+.PHONY: help deps deps-build deps-test build man deb demo test lint torture bench systemd-test
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,7 +42,7 @@ demo: build ## Shows all of it on a made-up contact centre, in a temporary folde
 
 lint: deps-test ## Checks form and lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --test systemd -- -D warnings
 
 test: lint ## Checks form, lints, and runs all tests on private servers
 	$(CARGO) test --locked --doc --quiet
@@ -54,6 +54,10 @@ endif
 
 torture: deps-test ## Long fault runs: 200 kills of a purge, 10 000 racing holds on each database
 	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test held -- --nocapture
+
+systemd-test: deb ## Tests package and unit under real systemds, in containers that it makes; needs root
+	@.ci/deps systemd
+	$(CARGO) test --locked --test systemd -- --test-threads=1 --nocapture
 
 bench: deps-test ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
 	RETENTIOND_SERVERS=bench $(SERVERS) run $(CARGO) bench --locked --bench purge -- $(ARGS)
