@@ -13,7 +13,7 @@ SERVERS := tests/support/servers.sh
 # nextest where it is installed: a process a test, and a test that hangs is ended.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps deps-build deps-test build man deb demo test lint torture bench systemd-test
+.PHONY: help deps deps-build deps-test deps-bench build man deb demo test lint torture bench systemd-test
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,9 @@ deps-build:
 
 deps-test:
 	@.ci/deps test
+
+deps-bench:
+	@.ci/deps bench
 
 build: deps-build ## Builds target/release/retentiond
 	$(CARGO) build --release --locked
@@ -59,5 +62,5 @@ systemd-test: deb ## Tests package and unit under real systemds, in containers t
 	@.ci/deps systemd
 	$(CARGO) test --locked --test systemd -- --test-threads=1 --nocapture
 
-bench: deps-test ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
+bench: deps-bench ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
 	RETENTIOND_SERVERS=bench $(SERVERS) run $(CARGO) bench --locked --bench purge -- $(ARGS)
