@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::jobs::session::RunProgress;
 use crate::plan::Plan;
@@ -71,9 +71,13 @@ impl RunProgress for Shown {
             return;
         }
         let bar = ProgressBar::new(plan.rows);
-        let template = "{prefix:.bold} {msg:20} [{bar:30}] {human_pos}/{human_len} rows  {per_sec}  {eta} left";
+        let template = "{prefix:.bold} {msg:20} [{bar:30}] {human_pos}/{human_len} rows  {rate} rows/s  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A line that cannot be drawn is no reason to end a run.
+                write!(out, "{}", HumanCount(state.per_sec() as u64)).unwrap_or_default();
+            };
+            bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
         }
         bar.set_prefix(self.job.clone());
         self.bar = Some(bar);
