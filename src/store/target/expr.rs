@@ -4,10 +4,11 @@
 //! in the deleting statement itself. All names in it come from a catalog, all values are bound.
 
 use super::people::{self, Alike, JsonStep};
+use super::same;
 use super::shape::Shape;
 use super::ties::{Tie, TiedRows};
 use crate::redact::Sealed;
-use crate::store::catalog::{Column, Table, TypeClass};
+use crate::store::catalog::{Column, Table};
 use crate::store::dialect;
 use crate::store::{Backend, Ident, Stmt};
 
@@ -250,7 +251,7 @@ impl Expr {
 
     /// Whether two columns compare as they are; others compare as text.
     pub fn are_comparable(left: &Column, right: &Column) -> bool {
-        comparable(left, right)
+        same::comparable(left, right)
     }
 
     /// The condition is not true: false or unknown.
@@ -299,7 +300,7 @@ impl Expr {
                 operand.write(stmt);
                 stmt.sql(if *is_null { " IS NULL" } else { " IS NOT NULL" });
             }
-            Self::Same(left, right) => write_same(stmt, backend, left, right),
+            Self::Same(left, right) => same::write(stmt, backend, left, right),
             Self::Exact(operand, value) => people::write_exact(stmt, backend, operand, value),
             Self::Alike(operand, alike) => people::write_alike(stmt, backend, operand, alike),
             Self::Begins(operand, start) => people::write_begins(stmt, backend, operand, start),
@@ -363,45 +364,6 @@ pub(super) fn write_scalar(stmt: &mut Stmt, backend: Backend, column: &Column, v
         Scalar::Policy(text) => dialect::bind_policy(stmt, column, backend, text),
         Scalar::Row(sealed) => dialect::bind_as(stmt, column, backend, sealed.expose()),
     }
-}
-
-/// Two columns of different types (a text reference to a numeric key) are compared as text, so that a value that is no
-/// number fails no statement and matches nothing.
-fn write_same(stmt: &mut Stmt, backend: Backend, left: &Operand, right: &Operand) {
-    if comparable(&left.column, &right.column) {
-        left.write(stmt);
-        stmt.sql(" = ");
-        right.write(stmt);
-        return;
-    }
-    for (index, operand) in [left, right].into_iter().enumerate() {
-        separate(stmt, index, " = ");
-        stmt.sql("CAST(");
-        operand.write(stmt);
-        stmt.sql(match backend {
-            Backend::Postgres | Backend::Sqlite => " AS TEXT)",
-            Backend::Mysql => " AS CHAR)",
-        });
-    }
-}
-
-fn comparable(left: &Column, right: &Column) -> bool {
-    fn family(class: &TypeClass) -> u8 {
-        match class {
-            TypeClass::Integer { .. } | TypeClass::Decimal | TypeClass::Real => 1,
-            TypeClass::Text => 2,
-            TypeClass::Boolean => 3,
-            TypeClass::Bytes => 4,
-            TypeClass::Uuid => 5,
-            TypeClass::Date | TypeClass::TimestampNaive | TypeClass::TimestampZoned => 6,
-            TypeClass::Time => 7,
-            TypeClass::Json => 8,
-            TypeClass::Inet => 9,
-            TypeClass::Enum => 10,
-            TypeClass::Other => 11,
-        }
-    }
-    left.declared == right.declared || family(&left.class) == family(&right.class)
 }
 
 fn write_pages(stmt: &mut Stmt, from: u64, to: u64) {

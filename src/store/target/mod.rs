@@ -6,6 +6,7 @@ mod keys;
 pub mod people;
 pub mod probe;
 pub mod rollup;
+mod same;
 pub mod shape;
 pub mod statements;
 mod ties;
