@@ -18,11 +18,12 @@
 //! | [`demo`] | the contact centre, generated |
 //! | [`jobs`] | the kinds of job, one file each |
 //! | [`control`] | the site opened from its file, a job run under its lease and remembered |
+//! | [`daemon`] | `serve`: ticks, claims what is due, runs it on threads; the only asynchronous code |
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
-//! store | mail | files | schedule → holds → graph → plan → removal → demo → jobs → control → cli → main`; siblings never
-//! import each other. `tests/layers.rs` holds it.
+//! store | mail | files | schedule → holds → graph → plan → removal → demo → jobs → control → daemon → cli → main`; siblings
+//! never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -49,5 +50,7 @@ pub mod demo;
 pub mod jobs;
 
 pub mod control;
+
+pub mod daemon;
 
 pub mod cli;

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use retentiond::clock::Clock;
-use retentiond::control::runner::{Limits, Occasion, Options, run_job};
+use retentiond::control::runner::{Cause, Occasion, Options, run_job};
 use retentiond::control::{Site, approving};
 use retentiond::jobs::session::RunProgress;
 use retentiond::plan::Plan;
@@ -102,7 +102,7 @@ impl World {
                 doubt: Arc::new(|_| None),
                 afterwards: Arc::new(|_, _| SlotFate::Ended),
             },
-            limits: Limits::default(),
+            cause: Cause::default(),
             lease: site.loaded.document.state.lease(),
             released: Vec::new(),
             unpaced: true,

@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use retentiond::clock::Clock;
 use retentiond::store::pool::{Database, DatabaseSpec};
 use retentiond::store::state::{
-    self, Begun, Claim, Claimed, End, NewRun, NewSlot, NotBegun, SlotFate, Trigger, claim, cursors, open_slots,
+    self, Begun, Claim, Claimed, End, NewRun, NewSlot, NotBegun, SlotFate, Trigger, claim, open_slots, orphans,
+    schedules,
 };
 use retentiond::store::url::StoreUrl;
 
@@ -64,11 +65,14 @@ fn a_slot_is_claimed_once_and_done_once() {
         let first = claim(&mut one.conn().unwrap(), &slots, at(1)).unwrap();
         assert_eq!(first, [Claimed::Open, Claimed::Open]);
         let slots = [due("a", 0, Claim::Run), due("c", 0, Claim::Run)];
-        assert_eq!(claim(&mut other.conn().unwrap(), &slots, at(1)).unwrap(), [Claimed::Elsewhere, Claimed::Open]);
+        assert_eq!(
+            claim(&mut other.conn().unwrap(), &slots, at(1)).unwrap(),
+            [Claimed::Known { open: true }, Claimed::Open]
+        );
 
         let begun = begin(&other, "a", at(0)).unwrap();
         assert_eq!(begun.attempts, 0);
-        assert!(matches!(begin(&one, "a", at(0)), Err(NotBegun::Held(_))));
+        assert!(matches!(begin(&one, "a", at(0)), Err(NotBegun::Held { same_slot: true, .. })));
         assert!(end(&other, &begun, "complete", SlotFate::Ended));
         assert!(matches!(begin(&one, "a", at(0)), Err(NotBegun::Done)));
         let open: Vec<String> =
@@ -110,7 +114,7 @@ fn the_next_slot_waits_or_is_left_out_while_one_is_open() {
         let memory = daemon();
         let mut conn = memory.conn().unwrap();
         assert_eq!(claim(&mut conn, &[due("a", 0, Claim::Run)], at(1)).unwrap(), [Claimed::Open]);
-        assert_eq!(claim(&mut conn, &[due("a", 60, Claim::Run)], at(61)).unwrap(), [Claimed::LeftOut("skipped")]);
+        assert_eq!(claim(&mut conn, &[due("a", 60, Claim::Run)], at(61)).unwrap(), [Claimed::LeftOut("overlap")]);
         assert_eq!(claim(&mut conn, &[due("a", 120, Claim::Queue)], at(121)).unwrap(), [Claimed::Open]);
         let missed = due("b", 60, Claim::LeaveOut("missed", 17));
         assert_eq!(claim(&mut conn, &[missed], at(61)).unwrap(), [Claimed::LeftOut("missed")]);
@@ -147,15 +151,39 @@ fn a_new_job_and_a_changed_schedule_begin_now() {
         let memory = daemon();
         let mut conn = memory.conn().unwrap();
         let jobs = |fingerprint: &str| BTreeMap::from([("a".to_owned(), fingerprint.to_owned())]);
-        assert_eq!(cursors(&mut conn, &jobs("1"), at(0)).unwrap()["a"], at(0));
-        assert_eq!(cursors(&mut conn, &jobs("1"), at(500)).unwrap()["a"], at(0), "what was missed is known");
+        assert_eq!(schedules(&mut conn, &jobs("1"), at(0)).unwrap()["a"].cursor, at(0));
+        assert_eq!(schedules(&mut conn, &jobs("1"), at(500)).unwrap()["a"].cursor, at(0), "what was missed is known");
         claim(&mut conn, &[due("a", 300, Claim::Run)], at(500)).unwrap();
-        assert_eq!(cursors(&mut conn, &jobs("1"), at(600)).unwrap()["a"], at(300));
-        assert_eq!(cursors(&mut conn, &jobs("2"), at(700)).unwrap()["a"], at(700));
+        assert_eq!(schedules(&mut conn, &jobs("1"), at(600)).unwrap()["a"].cursor, at(300));
+        assert_eq!(schedules(&mut conn, &jobs("2"), at(700)).unwrap()["a"].cursor, at(700));
         let begun = begin(&memory, "a", at(300)).unwrap();
         assert!(end(&memory, &begun, "complete", SlotFate::Ended));
         let later = DateTime::from_timestamp(Clock::system().now().timestamp(), 0).unwrap() + TimeDelta::days(1);
         assert_eq!(state::forget_slots(&mut conn, later).unwrap(), 1);
-        assert_eq!(cursors(&mut conn, &jobs("2"), later).unwrap()["a"], later, "nothing is due again");
+        assert_eq!(schedules(&mut conn, &jobs("2"), later).unwrap()["a"].cursor, later, "nothing is due again");
+    });
+}
+
+#[test]
+fn what_nobody_works_on_is_found() {
+    on_each(|daemon| {
+        let memory = daemon();
+        let mut conn = memory.conn().unwrap();
+        let now = Clock::system().now();
+        let grace = Duration::from_secs(20);
+        claim(&mut conn, &[due("a", 0, Claim::Queue), due("a", 60, Claim::Queue), due("b", 0, Claim::Run)], now)
+            .unwrap();
+        let found = |conn: &mut retentiond::store::Conn, seconds: i64| -> Vec<(String, DateTime<Utc>)> {
+            let later = now + TimeDelta::seconds(seconds);
+            let orphans = orphans(conn, grace, later, later).unwrap();
+            orphans.into_iter().map(|open| (open.job, open.slot)).collect()
+        };
+        assert!(found(&mut conn, 1).is_empty(), "they may be on their way");
+        assert_eq!(found(&mut conn, 25), [("a".to_owned(), at(0)), ("b".to_owned(), at(0))], "one of each job");
+        let begun = begin(&memory, "a", at(0)).unwrap();
+        assert_eq!(found(&mut conn, 25), [("b".to_owned(), at(0))], "somebody works on it");
+        assert_eq!(found(&mut conn, 40).len(), 2, "or did, until the lease ran out");
+        assert!(end(&memory, &begun, "stopped", SlotFate::Open));
+        assert_eq!(found(&mut conn, 1), [("a".to_owned(), at(0))], "a daemon that stops leaves it to the next");
     });
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::control::erasing::{self, Prepared};
 use crate::control::ran::{Ended, Ran, Refusal};
 use crate::control::receipt::Receipt;
-use crate::control::runner::{Limits, Occasion, Options};
+use crate::control::runner::{Cause, Occasion, Options};
 use crate::control::{Exit, Failure, Site};
 use crate::plan::{Plan, describe};
 use crate::stop::Stop;
@@ -61,7 +61,7 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
         clock,
         stop,
         occasion: Occasion::Manual,
-        limits: Limits::default(),
+        cause: Cause::default(),
         lease: site.loaded.document.state.lease(),
     };
     let mut shown = Shown::new("erase", cli.format == Format::Json);
@@ -120,7 +120,7 @@ fn show(cli: &Cli, prepared: &Prepared, ran: &Ran, receipt: Option<&Receipt>) {
         println!("{receipt}");
     }
     match &ran.ended {
-        Ended::Refused(Refusal::Running { host, pid }) => {
+        Ended::Refused(Refusal::Running { host, pid, .. }) => {
             eprintln!("error: another erasure is running (process {pid} on {host})");
         }
         Ended::Refused(Refusal::Paused) => eprintln!("error: paused; `retentiond resume` lets it go on"),

@@ -17,6 +17,7 @@ mod replay;
 mod run;
 mod schema;
 mod seed;
+mod serve;
 mod status;
 mod switch;
 mod unit;
@@ -106,6 +107,12 @@ enum Command {
     Pause(SwitchArgs),
     /// Lets paused jobs go on.
     Resume(SwitchArgs),
+    /// Runs jobs on their schedules until it is told to stop: what systemd starts.
+    Serve(ServeArgs),
+    /// Lets the running daemon read its file anew. A file with mistakes is refused, and the old one is followed.
+    Reload(SocketArgs),
+    /// Says that the clocks are right: jobs wait after this machine's clock has jumped, or while a store's differs from it.
+    AcceptClock(SocketArgs),
     /// Prepares a store: retentiond's tables in a database, the marker file in a folder.
     Init(InitArgs),
     /// Seeds a contact centre on SQLite, purges it, and shows what happened.
@@ -222,6 +229,19 @@ struct SwitchArgs {
 }
 
 #[derive(Debug, Args)]
+struct SocketArgs {
+    /// Where the daemon is reached. Default: /run/retentiond/control.sock.
+    #[arg(long, value_name = "PATH", env = "RETENTIOND_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+#[derive(Debug, Args)]
 struct InitArgs {
     /// The store.
     store: crate::names::StoreName,
@@ -307,6 +327,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(cli, args),
         Command::Pause(args) => switch::pause(cli, args),
         Command::Resume(args) => switch::resume(cli, args),
+        Command::Serve(args) => serve::serve(cli, args),
+        Command::Reload(args) => serve::reload(cli, args),
+        Command::AcceptClock(args) => serve::accept_clock(cli, args),
         Command::Init(args) => init::init(cli, args),
         Command::Demo(args) => demo::demo(cli, args),
         Command::Seed(args) => seed::seed(cli, args),

@@ -6,7 +6,7 @@ use super::progress::Shown;
 use super::{Cli, Format};
 use crate::clock::Clock;
 use crate::control::replaying::{self, Replayed};
-use crate::control::runner::{Limits, Occasion, Options};
+use crate::control::runner::{Cause, Occasion, Options};
 use crate::control::{Exit, Failure, Site};
 use crate::names::StoreName;
 use crate::stop::Stop;
@@ -36,7 +36,7 @@ pub fn replay(cli: &Cli, args: &ReplayArgs) -> Result<Exit, Failure> {
         clock: Clock::system(),
         stop,
         occasion: Occasion::Manual,
-        limits: Limits::default(),
+        cause: Cause::default(),
         lease: site.loaded.document.state.lease(),
     };
     let mut shown = Shown::new("replay", cli.format == Format::Json);

@@ -4,7 +4,7 @@ use super::plan::how_to_pass;
 use super::progress::Shown;
 use super::{Cli, Format, RunArgs};
 use crate::clock::Clock;
-use crate::control::{Ended, Exit, Failure, Limits, Occasion, Options, Ran, Refusal, Site, run_job};
+use crate::control::{Cause, Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, run_job};
 use crate::jobs::{Job, Outcome};
 use crate::plan::{describe, grouped};
 use crate::stop::Stop;
@@ -28,8 +28,8 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
         outside_window: args.outside_window,
         clock,
         stop,
+        cause: Cause::default(),
         occasion: Occasion::Manual,
-        limits: Limits::default(),
         lease: site.loaded.document.state.lease(),
     };
     let jobs = site.select(&args.jobs)?;
@@ -56,7 +56,7 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
 fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
     let name = job.name();
     let error = match &ran.ended {
-        Ended::Refused(Refusal::Running { host, pid }) => {
+        Ended::Refused(Refusal::Running { host, pid, .. }) => {
             eprintln!("error: job {name} is running already (process {pid} on {host})");
             return;
         }

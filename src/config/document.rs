@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::period::{Keep, Period};
+use super::span::Span;
 use super::values::{
     AnonymiseStrategy, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
     TimeColumn, UrlSource,
@@ -61,6 +62,9 @@ pub struct State {
     /// How long runs are remembered.
     #[serde(default = "State::default_keep")]
     pub keep: Keep,
+    /// How long a job stays with a daemon that does not answer any more; another one then takes it over. Default 30
+    /// seconds.
+    pub lease: Option<Span>,
     /// How old the oldest backup can be that may hold what was erased.
     pub backup_horizon: Option<Period>,
 }

@@ -315,7 +315,7 @@ impl Limits {
 
 impl Default for State {
     fn default() -> Self {
-        Self { url: Self::default_url(), password: None, keep: Self::default_keep(), backup_horizon: None }
+        Self { url: Self::default_url(), password: None, keep: Self::default_keep(), lease: None, backup_horizon: None }
     }
 }
 
@@ -326,7 +326,8 @@ impl State {
 
     /// How long the lease of a job holds without being renewed.
     pub fn lease(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(30)
+        let said = self.lease.as_ref().and_then(|lease| lease.length().to_std().ok());
+        said.unwrap_or(std::time::Duration::from_secs(30))
     }
 
     pub(super) fn default_keep() -> super::period::Keep {

@@ -37,6 +37,12 @@ impl Exit {
         }
     }
 
+    /// What a number means; one that is none of these is a failure.
+    pub fn of_code(code: u8) -> Self {
+        let all = [Self::Done, Self::Failed, Self::Usage, Self::Configuration, Self::Braked, Self::Unreachable];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Failed)
+    }
+
     /// The worse of two, for several jobs: 3, 5, 1, 4, 0.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
@@ -115,6 +121,16 @@ pub fn exit_of(error: &RemovalError) -> Exit {
         RemovalError::Files(error) if error.kind == FileErrorKind::Unreachable => Exit::Unreachable,
         RemovalError::Overtaken | RemovalError::Refused(_) => Exit::Braked,
         RemovalError::Store(_) | RemovalError::Files(_) | RemovalError::Doubt(_) => Exit::Failed,
+    }
+}
+
+/// Whether a run that failed like this may succeed a little later, with nothing changed: a server was away, a lock was
+/// not granted.
+pub fn may_pass(error: &RemovalError) -> bool {
+    match error {
+        RemovalError::Store(error) => error.kind == ErrorKind::Unreachable || error.is_transient(),
+        RemovalError::Files(error) => error.kind == FileErrorKind::Unreachable,
+        RemovalError::Overtaken | RemovalError::Refused(_) | RemovalError::Doubt(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
 
 pub mod approving;
+pub mod clocks;
 pub mod erasing;
 pub mod failure;
 mod forgetting;
@@ -22,5 +23,5 @@ mod turns;
 
 pub use failure::{Exit, Failure, exit_of};
 pub use ran::{Ended, Ran, Refusal};
-pub use runner::{Limits, Occasion, Options, fail_job, run_job};
-pub use site::Site;
+pub use runner::{Because, Cause, Occasion, Options, fail_job, run_job};
+pub use site::{Site, load};

@@ -16,6 +16,8 @@ pub enum Refusal {
         host: String,
         /// Its number there.
         pid: String,
+        /// Whether it works on the very slot.
+        same_slot: bool,
     },
     /// The job, or all jobs, are paused.
     Paused,

@@ -1,17 +1,18 @@
 //! One run of one job: under its lease, against stores whose clocks and gates were looked at, and remembered.
 //!
 //! **Invariant.** Nothing is begun without the job's lease, nor by a clock that is in doubt; every batch carries the
-//! lease's fencing token into the store's own transaction; between batches the stop flag, the pause switch, the time limits
-//! and the lease are asked. Whatever ends the run, a panic included, its record has an outcome, and a run that was killed is
+//! lease's fencing token into the store's own transaction; between batches the stop flag, the pause switch and the
+//! lease are asked. Whatever ends the run, a panic included, its record has an outcome, and a run that was killed is
 //! found without one and marked `interrupted` by the next.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::approving::Approvals;
+use super::clocks::SKEW;
 use super::failure::Failure;
 use super::forgetting::forget_old;
 use super::holding;
@@ -31,8 +32,6 @@ use crate::store::pool::Database;
 use crate::store::state::{self, Begun, End, Lease, NewRun, NewStep, NotBegun, SlotFate, Trigger};
 use crate::store::{StoreError, gate};
 
-/// The clocks of the daemon and of a store may differ by this much.
-const SKEW: i64 = 60;
 /// For so long the end of a run is tried to be written down.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,10 +47,10 @@ pub struct Options {
     pub clock: Clock,
     /// The stop flag.
     pub stop: Stop,
+    /// Why the flag was raised.
+    pub cause: Cause,
     /// Why it runs.
     pub occasion: Occasion,
-    /// When it has to end.
-    pub limits: Limits,
     /// How long its lease holds without being renewed.
     pub lease: Duration,
 }
@@ -79,13 +78,24 @@ pub enum Occasion {
     },
 }
 
-/// When a run has to end. It then ends after its present batch.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
-    /// A run that takes longer fails: something is wrong with it.
-    pub timeout: Option<Duration>,
+/// Why a run was told to stop; said before the flag is raised.
+#[derive(Clone, Debug, Default)]
+pub struct Cause(Arc<OnceLock<Because>>);
+
+/// Why a run is to end after its present batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// It took longer than its timeout. That is a failure: something is wrong with it.
+    Timeout,
     /// A blackout begins: the run is truncated, and the next goes on.
-    pub until: Option<DateTime<Utc>>,
+    Blackout,
+}
+
+impl Cause {
+    /// Says why; the first reason counts.
+    pub fn say(&self, because: Because) {
+        self.0.get_or_init(|| because);
+    }
 }
 
 impl Occasion {
@@ -145,7 +155,7 @@ pub fn run_job(
         } else {
             Marks::look(site, &mut *memory.conn()?, name, &stores, (begun.run.as_str(), now))?
         };
-        let mut permit = Held { memory, keeper, name, options, started: uptime(), marks: &marks };
+        let mut permit = Held { memory, keeper, name, options, marks: &marks };
         let by_hand = matches!(options.occasion, Occasion::Manual);
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut session = Session {
@@ -211,10 +221,10 @@ fn remembered(
     let begun = state::begin(&mut *memory.conn()?, &new, options.clock);
     let begun = match begun {
         Ok(begun) => begun,
-        Err(NotBegun::Held(by)) => {
+        Err(NotBegun::Held { by, same_slot }) => {
             let mut parts = by.split(':').map(str::to_owned);
             let (host, pid) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            return Ok(Ran::refused(Refusal::Running { host, pid }));
+            return Ok(Ran::refused(Refusal::Running { host, pid, same_slot }));
         }
         Err(NotBegun::Paused) => return Ok(Ran::refused(Refusal::Paused)),
         Err(NotBegun::Done) => return Ok(Ran::refused(Refusal::Done)),
@@ -302,30 +312,26 @@ fn raise_gate(conn: &mut crate::store::Conn, job: &str, token: i64, patience: Du
     }
 }
 
-/// Asked between batches: the stop flag, the pause switch, the limits, the lease.
+/// Asked between batches: the stop flag, the pause switch, the lease.
 struct Held<'a> {
     memory: &'a Database,
     keeper: &'a Keeper,
     name: &'a str,
     options: &'a Options,
-    started: Duration,
     marks: &'a Marks,
 }
 
 impl Permit for Held<'_> {
     fn next(&mut self) -> Result<Option<Halt>, RemovalError> {
         if self.options.stop.is_raised() {
-            return Ok(Some(Halt::Stopped));
-        }
-        let limits = &self.options.limits;
-        if let Some(timeout) = limits.timeout.filter(|timeout| uptime().saturating_sub(self.started) >= *timeout) {
-            return Err(RemovalError::Doubt(format!(
-                "it took longer than its timeout of {} s and was stopped between two batches; what they did stays done",
-                timeout.as_secs()
-            )));
-        }
-        if limits.until.is_some_and(|until| self.options.clock.now() >= until) {
-            return Ok(Some(Halt::Truncated));
+            return match self.options.cause.0.get() {
+                None => Ok(Some(Halt::Stopped)),
+                Some(Because::Blackout) => Ok(Some(Halt::Truncated)),
+                Some(Because::Timeout) => Err(RemovalError::Doubt(
+                    "it took longer than its timeout and was stopped between two batches; what they did stays done"
+                        .to_owned(),
+                )),
+            };
         }
         self.keeper.hold()?;
         if state::is_paused(&mut *self.memory.conn()?, self.name)? {

@@ -1,8 +1,9 @@
 //! From the file to open stores, a checked graph and typed jobs: what most commands begin with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -10,7 +11,7 @@ use super::failure::{Exit, Failure, not_opened};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Loaded};
 use crate::graph::Graph;
-use crate::graph::stores::Stores;
+use crate::graph::stores::{OpenError, Stores};
 use crate::jobs::{self, Job, Look};
 use crate::mail;
 use crate::names::{JobName, StoreName};
@@ -24,7 +25,7 @@ use crate::store::url::StoreUrl;
 /// Everything of one installation.
 pub struct Site {
     /// The file.
-    pub loaded: Loaded,
+    pub loaded: Arc<Loaded>,
     /// The stores, open.
     pub stores: Stores,
     /// The map, checked.
@@ -35,6 +36,10 @@ pub struct Site {
     pub mail: Option<mail::Settings>,
     /// Which stores have retentiond's tables.
     pub ledgers: BTreeMap<StoreName, bool>,
+    /// Stores that could not be reached. No job that needs one of them may run on this site.
+    pub away: BTreeSet<StoreName>,
+    /// Why not.
+    pub unreachable: Option<Failure>,
     /// What was found that is no error.
     pub warnings: Diagnostics,
 }
@@ -58,25 +63,37 @@ impl Site {
     /// # Errors
     /// When the file or the map is wrong, or a store cannot be reached.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let mut loaded = load(path)?;
-        let (stores, errors) = Stores::open(&loaded.document);
-        if !errors.is_empty() {
+        let mut site = Self::open_reachable(&Arc::new(load(path)?))?;
+        site.unreachable.take().map_or(Ok(site), Err)
+    }
+
+    /// Opens what can be reached and checks the map against it: what a daemon goes on with while a store is away.
+    ///
+    /// # Errors
+    /// When the file or the map is wrong.
+    pub fn open_reachable(loaded: &Arc<Loaded>) -> Result<Self, Failure> {
+        let document = &loaded.document;
+        let (stores, mut errors) = Stores::open(document);
+        if errors.iter().any(|error| matches!(error, OpenError::Configuration { .. })) {
             return Err(not_opened(&errors));
         }
-        let (catalogs, errors) = stores.catalogs();
-        if !errors.is_empty() {
-            return Err(not_opened(&errors));
-        }
-        let mut diagnostics = std::mem::take(&mut loaded.warnings);
-        let graph = Graph::build(&loaded.document, &catalogs, &mut diagnostics);
-        let jobs = jobs::read_all(&loaded.document, &graph, &mut diagnostics);
-        let mail = loaded.document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
-        let ledgers = find_ledgers(&loaded, &stores, &catalogs, &mut diagnostics)?;
+        let (catalogs, unread) = stores.catalogs();
+        errors.extend(unread);
+        let away =
+            |name: &&StoreName| !stores.has(name) || (stores.database(name).is_some() && !catalogs.contains_key(*name));
+        let away: BTreeSet<StoreName> = document.stores.keys().filter(away).cloned().collect();
+        let mut diagnostics = loaded.warnings.clone();
+        let graph = Graph::build(document, &catalogs, &mut diagnostics);
+        let jobs = jobs::read_all(document, &graph, &mut diagnostics);
+        let mail = document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
+        let ledgers = find_ledgers(loaded, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
             return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
         }
-        Ok(Self { loaded, stores, graph, jobs, mail, ledgers, warnings: diagnostics })
+        let unreachable = (!errors.is_empty()).then(|| not_opened(&errors));
+        let loaded = Arc::clone(loaded);
+        Ok(Self { loaded, stores, graph, jobs, mail, ledgers, away, unreachable, warnings: diagnostics })
     }
 
     /// The jobs that were named, or all.

@@ -43,56 +43,29 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens every store; errors are gathered, so that an operator sees all that is wrong at once.
+    /// Opens every store, all at once, since one that is away makes itself waited for; errors are gathered, so that an
+    /// operator sees all that is wrong.
     pub fn open(document: &Document) -> (Self, Vec<OpenError>) {
         let mut stores = Self::default();
         let mut errors = Vec::new();
-        for name in document.stores.keys() {
-            if let Err(error) = stores.open_one(document, name) {
-                errors.push(error);
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let open = |name| scope.spawn(move || (name, open_one(document, name)));
+            let threads: Vec<_> = document.stores.keys().map(open).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        for (name, opened) in opened {
+            match opened {
+                Ok(Opened::Database(database)) => drop(stores.databases.insert(name.clone(), database)),
+                Ok(Opened::Root(root)) => drop(stores.roots.insert(name.clone(), root)),
+                Err(error) => errors.push(error),
             }
         }
         (stores, errors)
     }
 
-    fn open_one(&mut self, document: &Document, name: &StoreName) -> Result<(), OpenError> {
-        let Some(store) = document.stores.get(name) else { return Ok(()) };
-        let configuration = |message: String| OpenError::Configuration { name: name.clone(), message };
-        let url = store.url.resolve().map_err(|error| configuration(error.to_string()))?;
-        let url = StoreUrl::parse(&url).map_err(|error| configuration(error.to_string()))?;
-        if let StoreUrl::Files(directory) = &url {
-            let defaults = RootOptions::default();
-            let options = RootOptions {
-                marker: store.marker.clone().unwrap_or(defaults.marker),
-                trash: store.trash.clone().unwrap_or(defaults.trash),
-            };
-            let root =
-                Root::open(directory, options).map_err(|error| OpenError::Files { name: name.clone(), error })?;
-            if let Some(pinned) = &store.identity
-                && *pinned != root.identity()
-            {
-                let found = root.identity();
-                let message = format!("store `{name}`: the directory's identity is {found}, the file pins {pinned}");
-                return Err(OpenError::Database(StoreError::new(ErrorKind::Refused, message)));
-            }
-            self.roots.insert(name.clone(), root);
-            return Ok(());
-        }
-        let password = match &store.password {
-            Some(secret) => Some(secret.resolve().map_err(|error| configuration(error.to_string()))?),
-            None => None,
-        };
-        let spec = DatabaseSpec {
-            name: name.to_string(),
-            url,
-            password,
-            identity: store.identity.clone(),
-            ca: store.ca.as_ref().map(PathBuf::from),
-            create: false,
-        };
-        let database = Database::open(spec).map_err(OpenError::Database)?;
-        self.databases.insert(name.clone(), database);
-        Ok(())
+    /// Whether a store is open.
+    pub fn has(&self, name: &StoreName) -> bool {
+        self.databases.contains_key(name) || self.roots.contains_key(name)
     }
 
     /// A database.
@@ -130,4 +103,46 @@ impl Stores {
         }
         (catalogs, errors)
     }
+}
+
+/// A store, open.
+enum Opened {
+    Database(Database),
+    Root(Root),
+}
+
+fn open_one(document: &Document, name: &StoreName) -> Result<Opened, OpenError> {
+    let configuration = |message: String| OpenError::Configuration { name: name.clone(), message };
+    let store = document.stores.get(name).ok_or_else(|| configuration("is not declared".to_owned()))?;
+    let url = store.url.resolve().map_err(|error| configuration(error.to_string()))?;
+    let url = StoreUrl::parse(&url).map_err(|error| configuration(error.to_string()))?;
+    if let StoreUrl::Files(directory) = &url {
+        let defaults = RootOptions::default();
+        let options = RootOptions {
+            marker: store.marker.clone().unwrap_or(defaults.marker),
+            trash: store.trash.clone().unwrap_or(defaults.trash),
+        };
+        let root = Root::open(directory, options).map_err(|error| OpenError::Files { name: name.clone(), error })?;
+        if let Some(pinned) = &store.identity
+            && *pinned != root.identity()
+        {
+            let found = root.identity();
+            let message = format!("store `{name}`: the directory's identity is {found}, the file pins {pinned}");
+            return Err(OpenError::Database(StoreError::new(ErrorKind::Refused, message)));
+        }
+        return Ok(Opened::Root(root));
+    }
+    let password = match &store.password {
+        Some(secret) => Some(secret.resolve().map_err(|error| configuration(error.to_string()))?),
+        None => None,
+    };
+    let spec = DatabaseSpec {
+        name: name.to_string(),
+        url,
+        password,
+        identity: store.identity.clone(),
+        ca: store.ca.as_ref().map(PathBuf::from),
+        create: false,
+    };
+    Database::open(spec).map(Opened::Database).map_err(OpenError::Database)
 }

@@ -7,14 +7,14 @@ pub mod retention_purge;
 pub mod session;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::diagnostic::Diagnostics;
-use crate::config::document::Document;
+use crate::config::document::{Document, Entry};
 use crate::config::section::RawJob;
 use crate::config::timing::CatchUp;
 use crate::graph::Graph;
-use crate::names::JobName;
+use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Plan, Policy};
 use crate::removal::RemovalError;
 
@@ -55,8 +55,12 @@ pub trait Job: Send + Sync {
     fn mends(&self) -> bool {
         false
     }
+    /// Every store without which the job must not run, as the file alone says: all, unless a kind knows better.
+    fn needs(&self, document: &Document) -> BTreeSet<StoreName> {
+        document.stores.keys().cloned().collect()
+    }
     /// The stores that the job works on.
-    fn stores(&self, graph: &Graph) -> Vec<crate::names::StoreName>;
+    fn stores(&self, graph: &Graph) -> Vec<StoreName>;
 }
 
 /// Reads a job of one kind; what is wrong with it goes to the diagnostics.
@@ -103,4 +107,28 @@ pub fn read_all(document: &Document, graph: &Graph, diagnostics: &mut Diagnostic
     }
     retention_purge::refuse_twins(document, diagnostics);
     jobs
+}
+
+/// The stores of some entries and of all that is linked with them, in whichever direction, their files included.
+fn stores_around(document: &Document, entries: &[DataName]) -> BTreeSet<StoreName> {
+    let links = |entry: &Entry| -> Vec<DataName> {
+        let links = [&entry.belongs_to, &entry.goes_with, &entry.unlink];
+        links.into_iter().flatten().flat_map(|links| links.0.iter().map(|link| link.data.clone())).collect()
+    };
+    let mut around: BTreeSet<DataName> = entries.iter().cloned().collect();
+    loop {
+        let before = around.len();
+        for (name, entry) in &document.data {
+            let linked = links(entry);
+            if around.contains(name) || linked.iter().any(|other| around.contains(other)) {
+                around.insert(name.clone());
+                around.extend(linked);
+            }
+        }
+        if around.len() == before {
+            break;
+        }
+    }
+    let entries = around.iter().filter_map(|name| document.data.get(name));
+    entries.flat_map(|entry| entry.store.iter().chain(entry.file.iter().map(|file| &file.store))).cloned().collect()
 }

@@ -5,7 +5,7 @@
 //! is fixed when the run starts, never lies in the future, and never nearer than the age floor. The plan that the brakes
 //! looked at and the run use the same [`Task`]s, so they cannot differ. Tests: `conformance`, `killed`, `examples`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
@@ -145,6 +145,10 @@ impl Job for RetentionPurge {
 
     fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    fn needs(&self, document: &Document) -> BTreeSet<StoreName> {
+        super::stores_around(document, &self.spec.data)
     }
 
     fn stores(&self, graph: &Graph) -> Vec<StoreName> {

@@ -8,6 +8,7 @@ mod holds;
 mod lease;
 mod plans;
 mod runs;
+mod schedules;
 mod schema;
 mod slots;
 mod switch;
@@ -34,9 +35,8 @@ pub use runs::{
     End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, knows_run, last_success, new_id,
     usual_rows,
 };
-pub use slots::{
-    Claim, Claimed, NewSlot, OpenSlot, SlotFate, claim, cursors, forget_slots, give_up, leased_jobs, open_slots,
-};
+pub use schedules::{Schedule, forget_slots, schedules};
+pub use slots::{Claim, Claimed, NewSlot, OVERLAP, OpenSlot, SlotFate, claim, give_up, open_slots, orphans};
 pub use switch::{is_paused, pause, paused, resume};
 pub use work::{Begun, NewRun, NotBegun, begin, end, server_now};
 

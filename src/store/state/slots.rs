@@ -3,7 +3,7 @@
 //! **Invariant.** A job has one row for each slot, whatever number of daemons came upon it: who inserts it has claimed it,
 //! for all. It is open until it has ended; a run of it begins only under the job's lease and only while it is open, and
 //! only the run that the row names ends it. So each slot is done once, and what a killed daemon leaves is found open. The
-//! latest slot of a job is its cursor: nothing before it is looked at again.
+//! latest slot of a job is its cursor (`schedules`): nothing before it is looked at again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::runs::RunId;
-use super::schema::{leases, schedules, slots};
+use super::schema::{leases, slots};
 use super::{Trigger, holder};
 use crate::store::conn::on;
 use crate::store::{Access, Backend, Conn, ErrorKind, StoreError};
@@ -19,7 +19,7 @@ use crate::store::{Access, Backend, Conn, ErrorKind, StoreError};
 /// So many rows go into one statement.
 const CHUNK: usize = 500;
 /// Two daemons that claim the same slots at once: the later one looks again.
-const ATTEMPTS: usize = 5;
+pub(super) const ATTEMPTS: usize = 5;
 
 /// What becomes of a slot that is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,15 @@ pub enum Claimed {
     Open,
     /// It is written down as left out.
     LeftOut(&'static str),
-    /// Somebody else was quicker.
-    Elsewhere,
+    /// Its row was there already.
+    Known {
+        /// Whether it is still open.
+        open: bool,
+    },
 }
 
 /// The outcome of a slot that was left out because the run before had not ended.
-pub const OVERLAP: &str = "skipped";
+pub const OVERLAP: &str = "overlap";
 
 /// A slot that waits for a run, or has one that is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,16 +110,20 @@ fn try_claim(conn: &mut Conn, new: &[NewSlot], now: DateTime<Utc>) -> Result<Vec
     let (Some(first), Some(last)) = (new.iter().map(|new| new.slot).min(), new.iter().map(|new| new.slot).max()) else {
         return Ok(Vec::new());
     };
-    let known =
-        slots::table.filter(slots::slot.between(first.naive_utc(), last.naive_utc())).select((slots::job, slots::slot));
-    let known: BTreeSet<(String, NaiveDateTime)> =
-        on!(conn, raw => known.load::<(String, NaiveDateTime)>(raw)).map_err(failed)?.into_iter().collect();
+    let known = slots::table.filter(slots::slot.between(first.naive_utc(), last.naive_utc())).select((
+        slots::job,
+        slots::slot,
+        slots::ended_at.is_null(),
+    ));
+    let known = on!(conn, raw => known.load::<(String, NaiveDateTime, bool)>(raw)).map_err(failed)?;
+    let known: BTreeMap<(String, NaiveDateTime), bool> =
+        known.into_iter().map(|(job, slot, open)| ((job, slot), open)).collect();
     let mut busy = supersede(conn, new, now)?;
     let mut claimed = Vec::new();
     let mut rows = Vec::new();
     for new in new {
-        if known.contains(&(new.job.clone(), new.slot.naive_utc())) {
-            claimed.push(Claimed::Elsewhere);
+        if let Some(open) = known.get(&(new.job.clone(), new.slot.naive_utc())) {
+            claimed.push(Claimed::Known { open: *open });
             continue;
         }
         let (outcome, stands_for) = match new.claim {
@@ -186,16 +193,31 @@ pub fn open_slots(conn: &mut Conn) -> Result<Vec<OpenSlot>, StoreError> {
         slots::attempts,
         slots::not_before,
     ));
-    type Found = (String, NaiveDateTime, String, i32, NaiveDateTime);
     let found = on!(conn, raw => query.load::<Found>(raw)).map_err(failed)?;
-    let slot = |(job, slot, started_by, attempts, not_before): Found| OpenSlot {
+    Ok(found.into_iter().map(open_slot).collect())
+}
+
+type Found = (String, NaiveDateTime, String, i32, NaiveDateTime);
+
+fn open_slot((job, slot, started_by, attempts, not_before): Found) -> OpenSlot {
+    OpenSlot {
         job,
         slot: slot.and_utc(),
         trigger: Trigger::parse(&started_by),
         attempts: attempts.unsigned_abs(),
         not_before: not_before.and_utc(),
-    };
-    Ok(found.into_iter().map(slot).collect())
+    }
+}
+
+/// Whether a run works on a slot, or did: `None` when it is done, or not there.
+pub(super) fn is_begun(conn: &mut Conn, job: &str, slot: DateTime<Utc>) -> Result<Option<bool>, StoreError> {
+    let row = slots::table
+        .filter(slots::job.eq(job))
+        .filter(slots::slot.eq(slot.naive_utc()))
+        .filter(slots::ended_at.is_null());
+    on!(conn, raw => row.select(slots::attempts).first::<i32>(raw).optional())
+        .map(|found| found.map(|attempts| attempts > 0))
+        .map_err(failed)
 }
 
 /// Names the run that works on a slot, if it is still open; gives how many were begun before. Within the transaction
@@ -255,98 +277,53 @@ pub(super) fn leave_slot(
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn give_up(conn: &mut Conn, open: &OpenSlot, outcome: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub fn give_up(
+    conn: &mut Conn,
+    job: &str,
+    slot: DateTime<Utc>,
+    outcome: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let row = slots::table
-        .filter(slots::job.eq(&open.job))
-        .filter(slots::slot.eq(open.slot.naive_utc()))
+        .filter(slots::job.eq(job))
+        .filter(slots::slot.eq(slot.naive_utc()))
         .filter(slots::ended_at.is_null());
     let changes = (slots::ended_at.eq(now.naive_utc()), slots::outcome.eq(outcome));
     on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map(drop).map_err(failed)
 }
 
-/// The jobs whose lease somebody holds who may be alive. `now` is the state's own time ([`super::server_now`]).
+/// Open slots on which nobody works: their daemon died or was stopped, or a retry is due that nobody came for. A slot
+/// that was claimed less than `grace` ago and not begun yet may still be on its way. `there` is the state's own time
+/// ([`super::server_now`]).
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn leased_jobs(conn: &mut Conn, now: DateTime<Utc>) -> Result<BTreeSet<String>, StoreError> {
-    let query = leases::table.filter(leases::expires_at.gt(now.naive_utc())).select((leases::job, leases::holder));
-    let found = on!(conn, raw => query.load::<(String, String)>(raw)).map_err(failed)?;
-    Ok(found.into_iter().filter(|(_, holder)| !holder::is_gone(holder)).map(|(job, _)| job).collect())
-}
-
-/// Each job's cursor: nothing at or before it is due any more. A job that is new, or whose schedule's fingerprint has
-/// changed, begins now.
-///
-/// # Errors
-/// When the state cannot be read or written.
-pub fn cursors(
+pub fn orphans(
     conn: &mut Conn,
-    jobs: &BTreeMap<String, String>,
+    grace: std::time::Duration,
     now: DateTime<Utc>,
-) -> Result<BTreeMap<String, DateTime<Utc>>, StoreError> {
-    let mut attempts = ATTEMPTS;
-    loop {
-        attempts -= 1;
-        match conn.transaction(Access::ReadWrite, |conn| try_cursors(conn, jobs, now)) {
-            Err(error) if attempts > 0 && (error.kind == ErrorKind::Constraint || error.is_transient()) => {}
-            result => return result,
-        }
+    there: DateTime<Utc>,
+) -> Result<Vec<OpenSlot>, StoreError> {
+    let fresh = (now - grace).naive_utc();
+    let query = slots::table
+        .filter(slots::ended_at.is_null())
+        .filter(slots::not_before.le(now.naive_utc()))
+        .filter(slots::attempts.gt(0).or(slots::claimed_at.lt(fresh)))
+        .order((slots::slot, slots::job))
+        .select((slots::job, slots::slot, slots::started_by, slots::attempts, slots::not_before));
+    let found = on!(conn, raw => query.load::<Found>(raw)).map_err(failed)?;
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
-}
-
-fn try_cursors(
-    conn: &mut Conn,
-    jobs: &BTreeMap<String, String>,
-    now: DateTime<Utc>,
-) -> Result<BTreeMap<String, DateTime<Utc>>, StoreError> {
-    let all = schedules::table.select((schedules::job, schedules::fingerprint, schedules::since));
-    let all = on!(conn, raw => all.load::<(String, String, NaiveDateTime)>(raw)).map_err(failed)?;
-    let known: BTreeMap<String, (String, NaiveDateTime)> =
-        all.into_iter().map(|(job, fingerprint, since)| (job, (fingerprint, since))).collect();
-    let latest = slots::table.group_by(slots::job).select((slots::job, diesel::dsl::max(slots::slot)));
-    let latest: BTreeMap<String, Option<NaiveDateTime>> =
-        on!(conn, raw => latest.load::<(String, Option<NaiveDateTime>)>(raw)).map_err(failed)?.into_iter().collect();
-    let mut found = BTreeMap::new();
-    for (job, fingerprint) in jobs {
-        let since = match known.get(job) {
-            Some((same, since)) if same == fingerprint => *since,
-            Some(_) => {
-                let changes = (schedules::fingerprint.eq(fingerprint), schedules::since.eq(now.naive_utc()));
-                let row = schedules::table.filter(schedules::job.eq(job));
-                on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map_err(failed)?;
-                now.naive_utc()
-            }
-            None => {
-                let row = (
-                    schedules::job.eq(job),
-                    schedules::fingerprint.eq(fingerprint),
-                    schedules::since.eq(now.naive_utc()),
-                );
-                on!(conn, raw => diesel::insert_into(schedules::table).values(row).execute(raw)).map_err(failed)?;
-                now.naive_utc()
-            }
-        };
-        let latest = latest.get(job).copied().flatten().unwrap_or(since);
-        found.insert(job.clone(), since.max(latest).and_utc());
-    }
-    Ok(found)
-}
-
-/// Forgets slots that ended before an instant; no job becomes due for the time before it again.
-///
-/// # Errors
-/// When the state cannot be written.
-pub fn forget_slots(conn: &mut Conn, instant: DateTime<Utc>) -> Result<usize, StoreError> {
-    conn.transaction(Access::ReadWrite, |conn| {
-        let at = instant.naive_utc();
-        let behind = schedules::table.filter(schedules::since.lt(at));
-        on!(conn, raw => diesel::update(behind).set(schedules::since.eq(at)).execute(raw)).map_err(failed)?;
-        let old = slots::table.filter(slots::ended_at.lt(at)).filter(slots::slot.lt(at));
-        on!(conn, raw => diesel::delete(old).execute(raw)).map_err(failed)
-    })
+    let held = leases::table.filter(leases::expires_at.gt(there.naive_utc())).select((leases::job, leases::holder));
+    let held = on!(conn, raw => held.load::<(String, String)>(raw)).map_err(failed)?;
+    let mut seen: BTreeSet<String> =
+        held.into_iter().filter(|(_, holder)| !holder::is_gone(holder)).map(|(job, _)| job).collect();
+    // One at a time of each job, the oldest first.
+    Ok(found.into_iter().map(open_slot).filter(|open| seen.insert(open.job.clone())).collect())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
-fn failed(error: diesel::result::Error) -> StoreError {
+pub(super) fn failed(error: diesel::result::Error) -> StoreError {
     StoreError::from_catalog(&error)
 }

@@ -61,8 +61,13 @@ pub struct Begun {
 #[derive(Debug, thiserror::Error)]
 pub enum NotBegun {
     /// Another process has the job's lease.
-    #[error("held by {0}")]
-    Held(String),
+    #[error("held by {by}")]
+    Held {
+        /// Who.
+        by: String,
+        /// Whether the slot was begun there.
+        same_slot: bool,
+    },
     /// The job, or all jobs, are paused.
     #[error("paused")]
     Paused,
@@ -95,7 +100,12 @@ pub fn begin(conn: &mut Conn, new: &NewRun<'_>, clock: Clock) -> Result<Begun, N
 fn try_begin(conn: &mut Conn, new: &NewRun<'_>, there: DateTime<Utc>, now: DateTime<Utc>) -> Result<Begun, NotBegun> {
     let lease = match Lease::acquire(conn, new.job, &this_process(), there, new.lease) {
         Ok(lease) => lease,
-        Err(LeaseError::Held { by, .. }) => return Err(NotBegun::Held(by)),
+        Err(LeaseError::Held { by, .. }) => {
+            return Err(match new.slot.map(|slot| slots::is_begun(conn, new.job, slot)).transpose()? {
+                Some(None) => NotBegun::Done,
+                begun => NotBegun::Held { by, same_slot: begun.flatten().unwrap_or_default() },
+            });
+        }
         Err(LeaseError::Store(error)) => return Err(error.into()),
     };
     if is_paused(conn, new.job)? {

@@ -1,0 +1,145 @@
+//! What happens in the daemon, told to whoever wants to know: the log, alerts, pings, metrics.
+//!
+//! A listener is called on the thread where the thing happened, a run's or the conductor's, never on the runtime. It may
+//! take its time over a run's event; whatever it does must not fail the daemon, so it has no error to give back.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::control::Ran;
+use crate::schedule::Skipped;
+use crate::store::pool::Database;
+use crate::store::state::Trigger;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A run begins.
+    Started(Due<'a>),
+    /// A run is over; `ran.again` says whether its slot will be tried again.
+    Finished {
+        /// What was due.
+        due: Due<'a>,
+        /// How it went.
+        ran: &'a Ran,
+    },
+    /// Slots were passed over.
+    Skipped {
+        /// The job.
+        job: &'a str,
+        /// The last of the slots.
+        slot: DateTime<Utc>,
+        /// How many.
+        slots: u64,
+        /// Why.
+        why: Skipped,
+    },
+    /// The wall clock jumped by this much, or is right again (`None`); while it is in doubt nothing is begun.
+    Clock(Option<TimeDelta>),
+    /// The state cannot be reached (with the reason), or is back (`None`); while it is away nothing is begun.
+    State(Option<&'a str>),
+    /// A new file is followed from now on.
+    Reloaded,
+    /// A new file was refused, and the old one is followed; all its mistakes, rendered.
+    ReloadRefused(&'a str),
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Due<'a> {
+    /// The job.
+    pub job: &'a str,
+    /// When it was due.
+    pub slot: DateTime<Utc>,
+    /// Why it runs now.
+    pub trigger: Trigger,
+}
+
+/// Hears what happens.
+pub trait Listener: Send + Sync {
+    /// Something happened. `memory` is the daemon's state.
+    fn hear(&self, event: &Event<'_>, memory: &Database);
+}
+
+/// All that listen.
+#[derive(Clone)]
+pub struct Listeners(Vec<Arc<dyn Listener>>);
+
+impl Listeners {
+    /// The log, and these.
+    pub fn new(others: Vec<Arc<dyn Listener>>) -> Self {
+        let log: Arc<dyn Listener> = Arc::new(Log);
+        Self(std::iter::once(log).chain(others).collect())
+    }
+
+    /// Tells all.
+    pub fn tell(&self, event: &Event<'_>, memory: &Database) {
+        for listener in &self.0 {
+            listener.hear(event, memory);
+        }
+    }
+}
+
+/// Writes events to the log.
+struct Log;
+
+impl Listener for Log {
+    fn hear(&self, event: &Event<'_>, _: &Database) {
+        match event {
+            Event::Started(due) => tracing::info!(
+                job.name = due.job,
+                run.slot = %due.slot,
+                run.trigger = due.trigger.as_str(),
+                "job {} begins",
+                due.job
+            ),
+            Event::Finished { due, ran } => finished(due, ran),
+            Event::Skipped { job, slot, slots, why } => tracing::warn!(
+                job.name = *job,
+                run.slot = %slot,
+                slots = *slots,
+                "job {job}: {slots} slots up to {slot} are passed over: {}",
+                why.as_str()
+            ),
+            Event::Clock(Some(ahead)) => tracing::error!(
+                clock.seconds = ahead.num_seconds(),
+                "the clock jumped by {} s: nothing is begun until it is right again or `retentiond accept-clock` accepts it",
+                ahead.num_seconds()
+            ),
+            Event::Clock(None) => tracing::info!("the clock is trusted again"),
+            Event::State(Some(why)) => tracing::error!("retentiond's own state is away, nothing is begun: {why}"),
+            Event::State(None) => tracing::info!("retentiond's own state is back"),
+            Event::Reloaded => tracing::info!("the file was read anew"),
+            Event::ReloadRefused(why) => tracing::error!("the new file was refused, the old one is followed: {why}"),
+        }
+    }
+}
+
+fn finished(due: &Due<'_>, ran: &Ran) {
+    let (outcome, ms) = (ran.outcome().as_str(), u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX));
+    let (rows, files) = (ran.report.rows(), ran.report.files());
+    match ran.error() {
+        None => tracing::info!(
+            job.name = due.job,
+            run.id = ran.run.as_ref().map(|run| run.as_str()),
+            run.outcome = outcome,
+            run.rows = rows,
+            run.files = files,
+            run.duration_ms = ms,
+            "job {}: {outcome}, {rows} rows and {files} files",
+            due.job
+        ),
+        Some(error) => tracing::error!(
+            job.name = due.job,
+            run.id = ran.run.as_ref().map(|run| run.as_str()),
+            run.outcome = outcome,
+            run.rows = rows,
+            run.files = files,
+            run.duration_ms = ms,
+            "job {}: {error}{}",
+            due.job,
+            if ran.again { "; it is tried again" } else { "" }
+        ),
+    }
+}

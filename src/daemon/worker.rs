@@ -1,0 +1,205 @@
+//! One run, on a thread of its own.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::clocks;
+use super::conductor::Message;
+use super::core::{Core, Running};
+use super::events::{Due, Event};
+use super::policy::Policy;
+use crate::config::timing::CatchUp;
+use crate::control::failure::may_pass;
+use crate::control::{Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, fail_job, run_job};
+use crate::jobs::Outcome;
+use crate::jobs::session::RunProgress;
+use crate::names::JobName;
+use crate::plan::Plan;
+use crate::removal::{Progress, RemovalError, Removed};
+use crate::schedule::{Ending, Slot};
+use crate::store::state::{self, SlotFate, Trigger};
+use crate::store::{ErrorKind, StoreError};
+
+/// A retry belongs to the daemon that ran first, for so much longer than its longest wait.
+const OURS: TimeDelta = TimeDelta::seconds(60);
+
+/// What a worker is to run.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// The job.
+    pub job: String,
+    /// The slot.
+    pub slot: Slot,
+    /// How often the engine has tried it.
+    pub attempt: u32,
+    /// What started it.
+    pub trigger: Trigger,
+}
+
+/// Runs a task on a thread of its own; the conductor hears when it is over. `false` when no thread could be had.
+pub(super) fn spawn(core: &Arc<Core>, task: Task) -> bool {
+    let running = Running { slot: task.slot, stop: crate::stop::Stop::new(), cause: crate::control::Cause::default() };
+    core.running().insert(task.job.clone(), running.clone());
+    let name: String = format!("job {}", task.job).chars().take(15).collect();
+    let (job, shared) = (task.job.clone(), Arc::clone(core));
+    let spawned = std::thread::Builder::new().name(name).spawn(move || {
+        let mut report = Report { core: &shared, task: &task, ending: Ending::Taken };
+        report.ending = work(&shared, &task, &running);
+    });
+    if spawned.is_err() {
+        core.running().remove(&job);
+    }
+    spawned.is_ok()
+}
+
+/// Says that the run is over, also when it ends by a panic: its slot is then open, and found by the next look.
+struct Report<'a> {
+    core: &'a Arc<Core>,
+    task: &'a Task,
+    ending: Ending,
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.core.running().remove(&self.task.job);
+        let (job, slot) = (self.task.job.clone(), self.task.slot);
+        self.core.send(Message::Over { job, slot, ending: self.ending });
+    }
+}
+
+fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
+    let policy = core.policy();
+    let options = options(core, &policy, task, running);
+    let due = Due { job: &task.job, slot: task.slot, trigger: task.trigger };
+    let ran = match open(core, &policy, &task.job) {
+        Ok((site, name)) => match site.jobs.get(&name) {
+            Some(job) => {
+                core.tell(&Event::Started(due));
+                run_job(&site, &core.memory, &**job, &options, &mut Silent { job: &task.job })
+            }
+            // It was taken out of the file between the decision and now.
+            None => return give_up(core, task, "missed"),
+        },
+        Err(error) => {
+            let kind = policy.loaded.document.jobs.get(task.job.as_str()).map_or("", |raw| raw.kind.as_str());
+            fail_job(&core.memory, &task.job, kind, &options, error)
+        }
+    };
+    match ran {
+        Ok(ran) => ended(core, &policy, task, due, &ran),
+        Err(failure) => {
+            tracing::error!(job.name = task.job, "job {}: {}", task.job, failure.text());
+            Ending::Taken
+        }
+    }
+}
+
+/// The site with all stores that the job needs.
+fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
+    let site = core.sites.get(policy).map_err(|failure| of_failure(&failure))?;
+    let name: JobName = job.parse().map_err(|_| RemovalError::Doubt(format!("`{job}` is no name")))?;
+    let needs = site.jobs.get(&name).map(|job| job.needs(&site.loaded.document)).unwrap_or_default();
+    match (needs.iter().find(|store| site.away.contains(*store)), &site.unreachable) {
+        (Some(_), Some(failure)) => Err(of_failure(failure)),
+        _ => Ok((site, name)),
+    }
+}
+
+fn of_failure(failure: &Failure) -> RemovalError {
+    let text = failure.text().to_owned();
+    match failure.exit() {
+        Exit::Unreachable => RemovalError::Store(StoreError::new(ErrorKind::Unreachable, text)),
+        _ => RemovalError::Doubt(text),
+    }
+}
+
+fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running) -> Options {
+    let (watched, stopping) = (Arc::clone(core), core.stop.clone());
+    let retry = policy.specs.get(&task.job).map(|spec| spec.retry.clone()).unwrap_or_default();
+    let (attempt, clock) = (task.attempt, core.clock);
+    Options {
+        released: Vec::new(),
+        unpaced: false,
+        outside_window: false,
+        clock,
+        stop: running.stop.clone(),
+        cause: running.cause.clone(),
+        occasion: Occasion::Slot {
+            slot: task.slot,
+            trigger: task.trigger,
+            doubt: Arc::new(move |now: DateTime<Utc>| watched.watch.doubt_at(now).map(clocks::in_words)),
+            afterwards: Arc::new(move |ended: &Result<Outcome, RemovalError>, _| match ended {
+                Ok(Outcome::Stopped) if stopping.is_raised() => SlotFate::Open,
+                Err(RemovalError::Overtaken) => SlotFate::Open,
+                Err(error) if may_pass(error) && attempt < retry.max => {
+                    SlotFate::Again(clock.now() + retry.cap.length() + OURS)
+                }
+                _ => SlotFate::Ended,
+            }),
+        },
+        lease: policy.loaded.document.state.lease(),
+    }
+}
+
+/// What the engine hears of a run, after everybody else has.
+fn ended(core: &Arc<Core>, policy: &Policy, task: &Task, due: Due<'_>, ran: &Ran) -> Ending {
+    let all = policy.catch_up(&task.job) == Some(CatchUp::All);
+    match &ran.ended {
+        Ended::Refused(Refusal::Done | Refusal::Clock(_) | Refusal::Running { same_slot: true, .. }) => Ending::Taken,
+        Ended::Refused(Refusal::Running { .. }) => Ending::Busy,
+        Ended::Refused(Refusal::Paused) if all => Ending::Busy,
+        Ended::Refused(Refusal::Paused) => give_up(core, task, "paused"),
+        Ended::With(_) | Ended::Failed(_) => {
+            match ran.outcome() {
+                Outcome::Complete | Outcome::Truncated | Outcome::Held | Outcome::Stopped => {
+                    core.failing().remove(&task.job);
+                }
+                outcome @ (Outcome::Braked | Outcome::Failed) => {
+                    core.failing().insert(task.job.clone(), outcome.as_str().to_owned());
+                }
+            }
+            core.tell(&Event::Finished { due, ran });
+            let passing = matches!(&ran.ended, Ended::Failed(error) if may_pass(error));
+            if ran.again && passing { Ending::Transient } else { Ending::Over }
+        }
+    }
+}
+
+fn give_up(core: &Core, task: &Task, outcome: &str) -> Ending {
+    let given = core
+        .memory
+        .conn()
+        .and_then(|mut conn| state::give_up(&mut conn, &task.job, task.slot, outcome, core.clock.now()));
+    if let Err(error) = given {
+        tracing::warn!(%error, job.name = task.job, "a slot that is given up stays open for now");
+    }
+    Ending::Taken
+}
+
+/// Hears of each batch; what is worth telling goes to the log.
+struct Silent<'a> {
+    job: &'a str,
+}
+
+impl Progress for Silent<'_> {
+    fn batch(&mut self, removed: &Removed) {
+        tracing::debug!(
+            job.name = self.job,
+            data = removed.data.as_str(),
+            rows = removed.rows,
+            files = removed.files,
+            "a batch was committed"
+        );
+    }
+}
+
+impl RunProgress for Silent<'_> {
+    fn begin(&mut self, plan: &Plan) {
+        tracing::debug!(job.name = self.job, plan = plan.plan.as_str(), "the plan stands");
+    }
+
+    fn note(&mut self, text: &str) {
+        tracing::info!(job.name = self.job, "job {}: {text}", self.job);
+    }
+}
