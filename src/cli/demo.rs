@@ -20,6 +20,10 @@ use crate::store::url::StoreUrl;
 /// The shipped policy: the demonstration runs this very file.
 const POLICY: &str = include_str!("../../jobs.toml");
 
+/// A hold on what is left of the claims' contacts.
+const HOLD: [&str; 8] =
+    ["hold", "add", "case-26-117", "--data", "contacts", "--where", "queue_id=claims", "--why=asked for by a court"];
+
 /// Rows by table, and recording files.
 struct Count {
     tables: BTreeMap<String, u64>,
@@ -60,7 +64,8 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     let plan = stage.plan_of("calls")?;
     stage.run("The operator has read the plan, and lets exactly it pass.", &["approve", "calls", &plan], &[0])?;
     stage.run("Approved once, it runs once.", &["run", "calls"], &[0])?;
-    let release = ["run", "--all", "--release-brake", "max_rows", "--release-brake", "max_percent"];
+    let brakes = ["max_rows", "max_percent", "max_persons"].map(|brake| ["--release-brake", brake]).concat();
+    let release = [&["run", "--all"], brakes.as_slice()].concat();
     stage.run("The other jobs' backlog, by a run that an operator stands beside.", &release, &[0])?;
     let after = stage.count()?;
     show(&before, &after);
@@ -76,11 +81,12 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
             .collect()
     };
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
+    stage.people()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
     println!(
         "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing."
     );
-    println!("Directory cleanup and personal data reports are not built yet.");
+    println!("Personal data reports are not built yet.");
     println!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
     Ok(Exit::Done)
 }
@@ -126,6 +132,26 @@ impl Stage {
             println!("(exit code {code})");
         }
         expect(codes.contains(&code), &format!("`retentiond {}` ended with code {code}", arguments.join(" ")))
+    }
+
+    /// Somebody leaves, and a court asks for what must stay.
+    fn people(&self) -> Result<(), Failure> {
+        self.someone_leaves()?;
+        self.run(
+            "A user is deleted by the application. What is theirs goes; the name stays while contacts refer to it.",
+            &["run", "directory"],
+            &[0],
+        )?;
+        self.run("A court asks for some contacts: they stay, whatever the policy says.", &HOLD, &[0])?;
+        self.run("Which holds stand?", &["hold", "list"], &[0])
+    }
+
+    /// The application deletes an account, and nothing else of it.
+    fn someone_leaves(&self) -> Result<(), Failure> {
+        let path = self.directory.join("configuration.db");
+        let database = Database::open(DatabaseSpec::new("configuration", StoreUrl::Sqlite(path)))?;
+        crate::demo::center::delete_account(&mut *database.conn()?)?;
+        Ok(())
     }
 
     /// The name of a job's plan, as `plan` prints it.

@@ -43,7 +43,7 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
     let memory = site.open_state()?;
     let named = args.whom.resolve(&site)?;
     let prepared = erasing::prepare(&memory, named.subject.clone(), None, clock.now())?;
-    let plan = prepared.plan(&site, clock.now())?;
+    let plan = prepared.plan(&site, &memory, clock.now())?;
     if cli.format == Format::Text {
         println!("{}", describe(&plan, site.loaded.document.timezone, false));
     }

@@ -18,7 +18,7 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
     let mut plans = Vec::new();
     for job in jobs {
         let usual = state::usual_rows(&mut *memory.conn()?, job.name().as_str())?;
-        match job.plan(&site.look(now, usual)) {
+        match job.plan(&site.look(&memory, now, usual)) {
             Ok(mut plan) => {
                 note_widened(&site, &memory, job, &mut plan)?;
                 // Looking ahead makes no plan that anybody could approve.

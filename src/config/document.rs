@@ -115,6 +115,8 @@ pub struct Brakes {
     pub max_percent: Option<f64>,
     /// Most rows, as a multiple of the median of the last complete runs (five at least). Default 5.
     pub max_times_usual: Option<f64>,
+    /// Most persons whose data one run of a directory cleanup may remove. Default 100.
+    pub max_persons: Option<u64>,
     /// The least age of anything that is removed. Default 24 hours.
     pub age_floor: Option<Period>,
 }
@@ -185,6 +187,9 @@ pub struct Person {
     /// What identifies the person: `{ login = "login_id" }`, `{ email = "user_addresses.address" }`,
     /// `{ email = { column = "user_addresses.address", where = { kind = "email" } } }`, or a list of kinds of address.
     pub identifiers: Identifiers,
+    /// The person's own row says that the person is gone: `{ deleted_at = { null = false } }`. A row that is not there
+    /// says so in any case.
+    pub gone: Option<super::condition::Condition>,
     /// Phone numbers are the same when their last so many digits are. Default 9, at least 3.
     pub digits: Option<u8>,
     /// How kinds of identifier compare: `exact`, `email` (case does not count) or `phone` (the last digits count).
@@ -315,6 +320,8 @@ fn yes() -> bool {
 pub const DEFAULT_MAX_ROWS: u64 = 100_000;
 /// Most of a table in percent, when the file does not say.
 pub const DEFAULT_MAX_PERCENT: f64 = 5.0;
+/// Most persons of one run, when the file does not say.
+pub const DEFAULT_MAX_PERSONS: u64 = 100;
 /// Multiple of the usual run, when the file does not say.
 pub const DEFAULT_MAX_TIMES_USUAL: f64 = 5.0;
 
@@ -324,6 +331,9 @@ impl Brakes {
         let mut found = Vec::new();
         if self.max_rows == Some(0) {
             found.push(("max_rows", "max_rows = 0 would never let anything go; at least 1"));
+        }
+        if self.max_persons == Some(0) {
+            found.push(("max_persons", "max_persons = 0 would never let anybody's data go; at least 1"));
         }
         if self.max_percent.is_some_and(|percent| !(percent > 0.0 && percent <= 100.0)) {
             found.push(("max_percent", "max_percent is more than 0 and at most 100"));

@@ -34,7 +34,7 @@ pub enum Identifiers {
 }
 
 /// One way in which a row names a person by key.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PersonLink {
     /// The column, or the columns of a composite key, in the key's order.
     pub columns: Vec<String>,
@@ -50,7 +50,7 @@ pub struct PersonLink {
 
 /// `user = "col"` (one), `["tenant_id", "id"]` (one composite), `[{ column = … }, …]` (several),
 /// `{ column = …, where = … }` (typed), `{ json = …, path = … }`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PersonLinks(pub Vec<PersonLink>);
 
 /// A link to a row of another entry (or of the same).

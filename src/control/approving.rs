@@ -144,7 +144,7 @@ pub fn approve(
     let record = state::find_plan(&mut conn, name.as_str(), plan)?;
     let record = record.ok_or_else(|| refused(&format!("no plan {plan} of job {name} was stopped by a brake")))?;
     let approval = read(name, &record).ok_or_else(|| refused("the record of this plan cannot be read"))?;
-    let basis = site.look(now, None).basis(job.policy_hash(), &job.stores(&site.graph));
+    let basis = site.look(memory, now, None).basis(job.policy_hash(), &job.stores(&site.graph));
     if approval.basis.policy_hash != basis.policy_hash {
         return Err(refused("the policy has changed since this plan was made"));
     }

@@ -59,8 +59,8 @@ impl Prepared {
     ///
     /// # Errors
     /// When a store cannot be asked, or the search is too wide.
-    pub fn plan(&self, site: &Site, now: DateTime<Utc>) -> Result<Plan, Failure> {
-        Ok(self.job.plan(&site.look(now, None))?)
+    pub fn plan(&self, site: &Site, memory: &Database, now: DateTime<Utc>) -> Result<Plan, Failure> {
+        Ok(self.job.plan(&site.look(memory, now, None))?)
     }
 
     /// Does it, and gives the receipt when it is complete.
@@ -87,7 +87,7 @@ impl Prepared {
         }
         let ended = options.clock.now();
         // What stays is counted anew: it is what the person is told.
-        let after = self.plan(site, ended)?;
+        let after = self.plan(site, memory, ended)?;
         let receipt = self.receipt(site, &record.id, (begun, ended), &ran, after);
         let text = serde_json::to_string(&receipt).unwrap_or_default();
         state::finish_erasure(&mut *memory.conn()?, &record.id, ended, receipt.backups_expire, &text)?;

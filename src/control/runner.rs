@@ -159,7 +159,7 @@ pub fn run_job(
         let by_hand = matches!(options.occasion, Occasion::Manual);
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut session = Session {
-            look: site.look(now, begun.usual),
+            look: site.look(memory, now, begun.usual),
             clock: options.clock,
             stop: options.stop.clone(),
             run: begun.run.as_str().to_owned(),

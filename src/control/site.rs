@@ -118,8 +118,8 @@ impl Site {
     }
 
     /// What a plan is made from, seen from an instant.
-    pub fn look(&self, now: DateTime<Utc>, usual: Option<u64>) -> Look<'_> {
-        Look { document: &self.loaded.document, graph: &self.graph, stores: &self.stores, now, usual }
+    pub fn look<'a>(&'a self, memory: &'a Database, now: DateTime<Utc>, usual: Option<u64>) -> Look<'a> {
+        Look { document: &self.loaded.document, graph: &self.graph, stores: &self.stores, memory, now, usual }
     }
 
     /// Opens retentiond's own memory, made when it is not there.

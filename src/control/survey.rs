@@ -72,10 +72,16 @@ impl Surveyed {
 /// When the state cannot be read; a store that cannot be read is part of the answer.
 pub fn survey(site: &Site, memory: &Database, now: DateTime<Utc>) -> Result<Vec<Surveyed>, StoreError> {
     let mut conn = memory.conn()?;
-    site.jobs.values().map(|job| one(site, &mut conn, &**job, now)).collect()
+    site.jobs.values().map(|job| one(site, memory, &mut conn, &**job, now)).collect()
 }
 
-fn one(site: &Site, conn: &mut Conn, job: &dyn Job, now: DateTime<Utc>) -> Result<Surveyed, StoreError> {
+fn one(
+    site: &Site,
+    memory: &Database,
+    conn: &mut Conn,
+    job: &dyn Job,
+    now: DateTime<Utc>,
+) -> Result<Surveyed, StoreError> {
     let name = job.name().as_str();
     let raw = site.loaded.document.jobs.get(name);
     let turn = raw.map_or(turns::SHORTEST, |raw| turns::longest(raw, site.loaded.document.timezone, now));
@@ -84,7 +90,7 @@ fn one(site: &Site, conn: &mut Conn, job: &dyn Job, now: DateTime<Utc>) -> Resul
     let braked = last_run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("braked"));
     let waiting = if braked { state::last_plan(conn, name)?.filter(|plan| plan.used_by.is_none()) } else { None };
     let fresh = last_success.is_some_and(|at| now - at < turn);
-    let overdue = job.overdue(&site.look(now - turn, None)).map_err(|error| error.to_string());
+    let overdue = job.overdue(&site.look(memory, now - turn, None)).map_err(|error| error.to_string());
     Ok(Surveyed {
         job: job.name().clone(),
         kind: job.kind(),

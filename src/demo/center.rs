@@ -57,6 +57,14 @@ pub fn install(conn: &mut Conn, store: &str) -> Result<(), StoreError> {
         .map_err(|error| error.context(&format!("creating the tables of {store}")))
 }
 
+/// Deletes one user's account in the configuration database, as the application does it: the account, and nothing else.
+///
+/// # Errors
+/// What the database said.
+pub fn delete_account(conn: &mut Conn) -> Result<(), StoreError> {
+    install_schema(conn, include_str!("../../migrations/contact_center/delete_account.sql"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::condition::{along, joined};
-use super::{Fate, Graph, MarkerColumn, Node, Requirement, Resolved, Subject, Walk};
+use super::{Fate, Graph, MarkerColumn, Named, Node, Requirement, Resolved, Subject, Walk};
 use crate::store::target::{Expr, Operand, Scope};
 
 /// What makes a row due.
@@ -20,6 +20,10 @@ pub enum Why {
     Age(DateTime<Utc>),
     /// It lacks what it requires.
     Requirement,
+    /// It names one of these persons.
+    Named(Named),
+    /// Its category is not collected.
+    NotCollected,
     /// It is one person's, as [`super::walk`] says.
     Person(Rows),
 }
@@ -64,6 +68,8 @@ impl Due {
                 let walk = Walk::new(graph, subject);
                 return Expr::Any(vec![walk.goes(node, scope, alias), walk.changes(node, scope, alias)]);
             }
+            Why::Named(named) => named.expr(graph, scope, alias),
+            Why::NotCollected => Expr::always(),
         }];
         if !self.only.is_empty() {
             parts.push(self.only.expr(graph, scope, alias));
@@ -99,11 +105,16 @@ impl Due {
         Expr::All(parts)
     }
 
+    /// Rows for another reason than age, with no further condition.
+    pub fn because(why: Why) -> Self {
+        Self { why, only: Resolved::nothing(), matching: None, unless: Vec::new() }
+    }
+
     /// The cutoff, when the rule has one.
     pub fn cutoff(&self) -> Option<DateTime<Utc>> {
         match self.why {
             Why::Age(cutoff) => Some(cutoff),
-            Why::Requirement | Why::Person(_) => None,
+            Why::Requirement | Why::Person(_) | Why::Named(_) | Why::NotCollected => None,
         }
     }
 

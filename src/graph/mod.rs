@@ -14,6 +14,7 @@ mod links;
 mod overwrites;
 pub mod people;
 pub mod stores;
+pub mod switches;
 pub mod ties;
 mod times;
 pub mod walk;
@@ -36,6 +37,7 @@ pub use condition::Resolved;
 pub use due::{Due, Why};
 pub use entries::condition as resolve_condition;
 pub use people::{Address, AddressLink, Compare, KeyForm, KeyLink, OnErasure, People, PersonKind};
+pub use switches::{Named, Switches};
 pub use walk::{Subject, Walk};
 
 /// What becomes of an expired row.
@@ -186,6 +188,7 @@ pub struct Graph {
     nodes: BTreeMap<DataName, Node>,
     order: Vec<DataName>,
     people: People,
+    switches: Switches,
 }
 
 impl Graph {
@@ -200,6 +203,7 @@ impl Graph {
         people::resolve(&mut graph, document, diagnostics);
         entries::resolve_requirements(&mut graph, document, diagnostics);
         entries::resolve_files(&mut graph, document, diagnostics);
+        switches::resolve(&mut graph, document, diagnostics);
         catalog_checks::check(&graph, document, catalogs, diagnostics);
         graph
     }

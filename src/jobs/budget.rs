@@ -8,7 +8,7 @@ use crate::names::StoreName;
 use crate::removal::{Halt, Permit, RemovalError};
 
 /// Asks the run's own permit, then the window, then the budget.
-pub(super) struct Budget<'a> {
+pub(in crate::jobs) struct Budget<'a> {
     pub inner: &'a mut dyn Permit,
     pub window: Option<Window>,
     pub zone: chrono_tz::Tz,

@@ -2,6 +2,7 @@
 
 pub mod audit_rollup;
 mod budget;
+pub mod directory_cleanup;
 pub mod erasure;
 pub mod retention_purge;
 pub mod session;
@@ -79,7 +80,7 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[audit_rollup::KIND, retention_purge::KIND];
+pub const KINDS: &[Kind] = &[audit_rollup::KIND, directory_cleanup::KIND, retention_purge::KIND];
 
 /// The kind of a job; one that is not known goes to the diagnostics.
 pub fn find_kind(raw: &RawJob, diagnostics: &mut Diagnostics) -> Option<&'static Kind> {
@@ -106,6 +107,7 @@ pub fn read_all(document: &Document, graph: &Graph, diagnostics: &mut Diagnostic
         }
     }
     retention_purge::refuse_twins(document, diagnostics);
+    directory_cleanup::refuse_idle_switches(document, diagnostics);
     jobs
 }
 

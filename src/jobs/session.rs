@@ -14,6 +14,7 @@ use crate::names::{DataName, StoreName};
 use crate::plan::{Approval, Basis, Brake, BrakeName, Plan, Step};
 use crate::removal::{Permit, Progress, RemovalError};
 use crate::stop::Stop;
+use crate::store::Database;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +57,8 @@ pub struct Look<'a> {
     pub graph: &'a Graph,
     /// The stores.
     pub stores: &'a Stores,
+    /// retentiond's own memory; a plan only reads it.
+    pub memory: &'a Database,
     /// The instant that cutoffs count from.
     pub now: DateTime<Utc>,
     /// The median number of rows of the job's last complete runs.

@@ -7,11 +7,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Plan};
-use crate::config::document::{Brakes, DEFAULT_MAX_PERCENT, DEFAULT_MAX_ROWS, DEFAULT_MAX_TIMES_USUAL};
+use crate::config::document::{
+    Brakes, DEFAULT_MAX_PERCENT, DEFAULT_MAX_PERSONS, DEFAULT_MAX_ROWS, DEFAULT_MAX_TIMES_USUAL,
+};
 use crate::names::DataName;
 
 /// Tables smaller than this know no percentage: half of ten rows is nothing.
 const PERCENT_FROM_ROWS: u64 = 1_000;
+
+/// So few persons are no share.
+const FEW_PERSONS: u64 = 2;
 
 /// The brakes by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -29,6 +34,10 @@ pub enum BrakeName {
     /// The policy removes more than the one that the job followed last. Stops scheduled runs only.
     #[value(skip)]
     Widened,
+    /// Most persons of a run.
+    MaxPersons,
+    /// The persons' database is older than our memory of it.
+    PersonsRestored,
 }
 
 impl BrakeName {
@@ -40,6 +49,8 @@ impl BrakeName {
             Self::MaxTimesUsual => "max_times_usual",
             Self::AgeFloor => "age_floor",
             Self::Widened => "widened",
+            Self::MaxPersons => "max_persons",
+            Self::PersonsRestored => "persons_restored",
         }
     }
 }
@@ -80,12 +91,21 @@ impl std::fmt::Display for Brake {
         match self.brake {
             BrakeName::MaxRows => write!(f, "max_rows: {found} rows would go, the limit is {limit}"),
             BrakeName::MaxPercent => {
-                write!(f, "max_percent: {found:.1} % of the rows{entry} would go, the limit is {limit} %")
+                write!(f, "max_percent: {found:.1} %{entry} would go, the limit is {limit} %")
             }
             BrakeName::MaxTimesUsual => {
                 write!(
                     f,
                     "max_times_usual: {found:.1} times the usual number of rows would go, the limit is {limit} times"
+                )
+            }
+            BrakeName::MaxPersons => {
+                write!(f, "max_persons: data of {found} persons would go, the limit is {limit}")
+            }
+            BrakeName::PersonsRestored => {
+                write!(
+                    f,
+                    "persons_restored: the database{entry} knows of {found} looks at it, not of {limit}: it was restored, and persons may seem gone who are not"
                 )
             }
             BrakeName::AgeFloor => {
@@ -108,6 +128,7 @@ pub struct Limits {
     max_rows: u64,
     max_percent: f64,
     max_times_usual: f64,
+    max_persons: u64,
     age_floor: TimeDelta,
 }
 
@@ -119,6 +140,7 @@ impl Limits {
             max_rows: job.and_then(|brakes| brakes.max_rows).or(file.max_rows).unwrap_or(DEFAULT_MAX_ROWS),
             max_percent: said(|brakes| brakes.max_percent).unwrap_or(DEFAULT_MAX_PERCENT),
             max_times_usual: said(|brakes| brakes.max_times_usual).unwrap_or(DEFAULT_MAX_TIMES_USUAL),
+            max_persons: job.and_then(|brakes| brakes.max_persons).or(file.max_persons).unwrap_or(DEFAULT_MAX_PERSONS),
             age_floor: job
                 .and_then(|brakes| brakes.age_floor.as_ref())
                 .or(file.age_floor.as_ref())
@@ -137,6 +159,11 @@ impl Limits {
         all.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect()
     }
 
+    /// Most persons of a run.
+    pub fn max_persons(&self) -> u64 {
+        self.max_persons
+    }
+
     /// The brakes that the plan runs into. `usual` is the median of the job's last complete runs.
     pub fn look_at(&self, plan: &Plan, usual: Option<u64>, now: DateTime<Utc>) -> Vec<Brake> {
         let mut brakes = Vec::new();
@@ -153,6 +180,22 @@ impl Limits {
             }
         }
         brakes.extend(self.floor(plan, now));
+        brakes
+    }
+
+    /// The brakes on persons: `going` lose something, `there` are left in the entry `data`.
+    ///
+    /// One or two persons are no share of anything, unless nobody is left at all.
+    pub fn look_at_persons(&self, data: &DataName, going: u64, there: u64) -> Vec<Brake> {
+        let mut brakes = Vec::new();
+        let brake = |brake, limit, found| Brake { brake, limit, found, data: Some(data.clone()), why: None };
+        if going > self.max_persons {
+            brakes.push(brake(BrakeName::MaxPersons, self.max_persons as f64, going as f64));
+        }
+        let percent = going as f64 / (going + there).max(1) as f64 * 100.0;
+        if going > 0 && percent > self.max_percent && (going > FEW_PERSONS || there == 0) {
+            brakes.push(brake(BrakeName::MaxPercent, self.max_percent, (percent * 10.0).round() / 10.0));
+        }
         brakes
     }
 

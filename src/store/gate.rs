@@ -84,3 +84,34 @@ pub fn enter(conn: &mut Conn, job: &str, token: i64) -> Result<(), GateError> {
     let ours = rows.iter().any(|row| row.plain(0) == Some(name.as_str()) && row.count(1) == Some(token));
     if ours { Ok(()) } else { Err(GateError::Overtaken) }
 }
+
+fn look_name(person: &str) -> String {
+    format!("look:{person}")
+}
+
+/// The number of the last look at the persons' table that this database remembers.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn last_look(conn: &mut Conn, person: &str) -> Result<i64, StoreError> {
+    let row = retentiond_gate::table.filter(retentiond_gate::name.eq(look_name(person))).select(retentiond_gate::token);
+    let found: Option<i64> =
+        on!(conn, raw => row.first(raw).optional()).map_err(|error| StoreError::from_catalog(&error))?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Remembers the number of a look in the persons' own database.
+///
+/// # Errors
+/// When the database refuses.
+pub fn note_look(conn: &mut Conn, person: &str, number: i64) -> Result<(), StoreError> {
+    let failed = |error: diesel::result::Error| StoreError::from_catalog(&error);
+    let name = look_name(person);
+    let row = retentiond_gate::table.filter(retentiond_gate::name.eq(&name));
+    let raised = on!(conn, raw => diesel::update(row).set(retentiond_gate::token.eq(number)).execute(raw));
+    if raised.map_err(failed)? == 0 {
+        let values = (retentiond_gate::name.eq(&name), retentiond_gate::token.eq(number));
+        on!(conn, raw => diesel::insert_into(retentiond_gate::table).values(values).execute(raw)).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -162,6 +162,7 @@ fn kept_back(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result
 }
 
 pub(in crate::jobs) struct Counted {
+    /// Rows.
     pub rows: u64,
     least: Option<String>,
     greatest: Option<String>,

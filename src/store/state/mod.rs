@@ -3,6 +3,7 @@
 
 mod clocks;
 mod erasures;
+mod gone;
 mod holder;
 mod holds;
 mod lease;
@@ -24,6 +25,7 @@ pub use erasures::{
     ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,
     mark_store, receipt, store_marks, unexpired, unmark_store,
 };
+pub use gone::{Watch, any_gone, begin_watch, forget_returned, forget_unseen, gone_since, note_gone, note_look, watch};
 pub use holder::this_process;
 pub use holds::{HoldRecord, add_hold, all_holds, release_case};
 pub use lease::{Lease, LeaseError};

@@ -35,6 +35,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    gone_persons (person, digest) {
+        person -> Text,
+        digest -> Text,
+        first_seen -> Timestamp,
+        last_seen -> Timestamp,
+    }
+}
+
+diesel::table! {
+    gone_watches (person) {
+        person -> Text,
+        secret -> Text,
+        looks -> BigInt,
+    }
+}
+
+diesel::table! {
     holds (id) {
         id -> Text,
         hold_case -> Text,

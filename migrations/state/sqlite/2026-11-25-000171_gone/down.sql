@@ -1,0 +1,2 @@
+DROP TABLE IF EXISTS gone_persons;
+DROP TABLE IF EXISTS gone_watches;
