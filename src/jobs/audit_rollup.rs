@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::budget::Budget;
-use super::retention_purge::cutoff;
-use super::session::{Decided, Look, Outcome, Report, Session};
+use super::retention_purge::{cutoff, overdue};
+use super::session::{Decided, Look, Outcome, Overdue, Report, Session};
 use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
@@ -136,6 +136,13 @@ impl Job for AuditRollup {
         graph.node(&self.spec.data).map(|node| node.store.clone()).into_iter().collect()
     }
 
+    fn overdue(&self, look: &Look<'_>) -> Result<Vec<Overdue>, RemovalError> {
+        let node = self.node(look.graph)?;
+        let Some(database) = look.stores.database(&node.store) else { return Ok(Vec::new()) };
+        let (task, ..) = self.task(look, node)?;
+        Ok(vec![overdue::of_task(&mut *database.conn()?, look, node, task)?])
+    }
+
     fn plan(&self, look: &Look<'_>) -> Result<Plan, RemovalError> {
         Ok(self.prepare(look)?.0)
     }
@@ -164,6 +171,17 @@ impl AuditRollup {
     /// The plan, the rows as a task, and the instant before which they were written.
     fn prepare(&self, look: &Look<'_>) -> Result<(Plan, (Task, DateTime<Utc>)), RemovalError> {
         let node = self.node(look.graph)?;
+        let (task, expired, end) = self.task(look, node)?;
+        let step = self.count(look, node, &task, end)?;
+        let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
+        let plan = Plan::new(self.name.clone(), KIND.name, Some(expired), basis, vec![step]);
+        let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
+        let brakes = limits.look_at(&plan, look.usual, look.now);
+        Ok((plan.with_brakes(brakes), (task, end)))
+    }
+
+    /// The rows that a run folds, the cutoff, and the instant before which whole periods have ended by then.
+    fn task(&self, look: &Look<'_>, node: &Node) -> Result<(Task, DateTime<Utc>, DateTime<Utc>), RemovalError> {
         let expired = cutoff(&self.spec.keep, look.now, look.document.timezone)?.unwrap_or(DateTime::<Utc>::MIN_UTC);
         let end = self.folding.end(expired, look.now);
         let due = Due { why: Why::Age(end), only: Resolved::default(), matching: None, unless: Vec::new() };
@@ -176,12 +194,7 @@ impl AuditRollup {
             ties: None,
             strategy: Strategy::TimeWindows,
         };
-        let step = self.count(look, node, &task, end)?;
-        let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
-        let plan = Plan::new(self.name.clone(), KIND.name, Some(expired), basis, vec![step]);
-        let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
-        let brakes = limits.look_at(&plan, look.usual, look.now);
-        Ok((plan.with_brakes(brakes), (task, end)))
+        Ok((task, expired, end))
     }
 
     fn node<'g>(&self, graph: &'g Graph) -> Result<&'g Node, RemovalError> {

@@ -30,7 +30,7 @@ use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branch
 
 mod checks;
 pub(super) mod counting;
-mod overdue;
+pub(super) mod overdue;
 mod policy;
 
 pub(super) use checks::refuse_twins;

@@ -66,7 +66,7 @@ pub(super) fn fold(
         folded.mixed = true;
         return Err(Undone::Again);
     }
-    let before = one(conn, &rollup.totals_of_summaries(&labels))?;
+    let before = if there.is_empty() { None } else { Some(one(conn, &rollup.totals_of_summaries(&labels))?) };
     // What cannot be added to stands beside what was folded first.
     let last = there.first().and_then(|row| row.count(1));
     let supplement = last.filter(|_| rollup.supplement.is_some()).map_or(0, |last| last + 1);
@@ -79,7 +79,7 @@ pub(super) fn fold(
         merge_small(folding, conn, stretch, &labels, supplement)?;
     }
     let after = one(conn, &rollup.totals_of_summaries(&labels))?;
-    compare(folding, node, [&before, &found, &after], folded)?;
+    compare(folding, node, (before.as_ref(), &found, &after), folded)?;
     let deleted = conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?;
     if deleted > rows && node.backend == Backend::Mysql {
         folded.moved = true;
@@ -152,7 +152,7 @@ fn merge_small(
 fn compare(
     folding: &Folding,
     node: &Node,
-    [before, found, after]: [&TextRow; 3],
+    (before, found, after): (Option<&TextRow>, &TextRow, &TextRow),
     folded: &mut Folded,
 ) -> Result<(), Undone> {
     let mut outputs: Vec<_> = folding.rollup.outputs.iter().enumerate().collect();
@@ -161,7 +161,8 @@ fn compare(
     outputs.sort_by_key(|(_, output)| !matches!(output.measure, Measure::Count));
     for (place, output) in outputs {
         let number = |row: &TextRow| row.get(place).map_or(Some(0), |text| exact(text.expose()));
-        let (Some(before), Some(found), Some(after)) = (number(before), number(found), number(after)) else {
+        let (Some(before), Some(found), Some(after)) = (before.map_or(Some(0), number), number(found), number(after))
+        else {
             return Err(doubt(format!(
                 "`{}`: what `{}` adds up is no exact number; nothing was folded",
                 node.name,

@@ -22,8 +22,10 @@ const MOST_PERIODS: usize = 366;
 const LARGEST: u64 = 50_000;
 /// On MariaDB and SQLite a row costs about ten times as much.
 const LARGEST_ROW_STORES: u64 = 10_000;
-/// No stretch is smaller for being slow.
-const SMALLEST: u64 = 500;
+/// No stretch is smaller for being slow: its statements alone take their time, however few its rows.
+const SMALLEST: u64 = 5_000;
+/// The same there.
+const SMALLEST_ROW_STORES: u64 = 1_000;
 /// So often rows may have moved between two statements before the numbers are called wrong.
 const PATIENCE: u32 = 8;
 
@@ -34,7 +36,10 @@ struct Walk<'t> {
     node: &'t Node,
     age: &'t Age,
     time: Operand,
+    /// The rows that are looked for: due, and kept by no hold.
     rows: Expr,
+    /// The same for statements that are guarded by themselves.
+    due: Expr,
     end: DateTime<Utc>,
     throttle: Throttle,
 }
@@ -57,11 +62,15 @@ pub(super) fn run(
     let Some(node) = context.graph.node(&task.root) else { return Ok(None) };
     let Some(age) = &node.age else { return Ok(None) };
     let mut conn = open(context, node, false)?;
-    let largest = if conn.backend() == Backend::Postgres { LARGEST } else { LARGEST_ROW_STORES };
-    let throttle = Throttle::begin(context.pace, &mut conn, largest, SMALLEST)?;
+    let (largest, smallest) = match conn.backend() {
+        Backend::Postgres => (LARGEST, SMALLEST),
+        Backend::Mysql | Backend::Sqlite => (LARGEST_ROW_STORES, SMALLEST_ROW_STORES),
+    };
+    let throttle = Throttle::begin(context.pace, &mut conn, largest, smallest)?;
     let rows = task.rows(context.graph, node);
+    let due = task.due_rows(context.graph, node);
     let time = age.operand(&node.own());
-    let mut walk = Walk { graph: context.graph, folding, task, node, age, time, rows, end, throttle };
+    let mut walk = Walk { graph: context.graph, folding, task, node, age, time, rows, due, end, throttle };
     walk.all(context, &mut conn, done)
 }
 
@@ -145,7 +154,7 @@ impl Walk<'_> {
         let finishes = starts.last().is_some_and(|last| calendar.next(*last) <= self.end);
         let stretch = Stretch {
             periods: self.folding.periods(self.age, &starts),
-            rows: self.graph.guard(self.node, self.rows.clone().and(within)),
+            rows: self.graph.guard(self.node, self.due.clone().and(within)),
             finishes,
         };
         Ok(Some(Next { stretch, low: until }))
@@ -163,10 +172,11 @@ impl Walk<'_> {
         if let Some(far) = far.filter(|far| *far != first) {
             let within = self.bound(Op::AtLeast, Some(first)).and(self.bound(Op::Below, Some(far)));
             let stretch =
-                Stretch { periods, rows: self.graph.guard(self.node, self.rows.clone().and(within)), finishes: false };
+                Stretch { periods, rows: self.graph.guard(self.node, self.due.clone().and(within)), finishes: false };
             return Ok(Next { stretch, low: far.clone() });
         }
-        let same = self.rows.clone().and(self.bound(Op::Equal, Some(first)));
+        let instant = self.bound(Op::Equal, Some(first));
+        let same = self.rows.clone().and(instant.clone());
         let key = self.node.key_operands(&self.node.own());
         let up_to = if key.is_empty() {
             None
@@ -185,7 +195,11 @@ impl Walk<'_> {
         };
         let narrowed = up_to
             .map_or_else(Expr::always, |row| Expr::KeyUpTo(key, row.into_values().into_iter().flatten().collect()));
-        let stretch = Stretch { periods, rows: self.graph.guard(self.node, same.and(narrowed)), finishes: false };
+        let stretch = Stretch {
+            periods,
+            rows: self.graph.guard(self.node, self.due.clone().and(instant).and(narrowed)),
+            finishes: false,
+        };
         Ok(Next { stretch, low: first.clone() })
     }
 

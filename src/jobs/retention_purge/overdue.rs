@@ -28,7 +28,6 @@ pub(super) fn overdue(job: &RetentionPurge, look: &Look<'_>) -> Result<Vec<Overd
             .database(&node.store)
             .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{}` is not open", node.store)))?;
         let mut conn = database.conn()?;
-        conn.set_statement_timeout(PATIENCE)?;
         // What waits for a row that must stay is kept, not late.
         let ties = job.ties(look, node)?;
         for rule in job.dues(rules, node, look.now, zone)? {
@@ -45,8 +44,19 @@ fn one(
     (rule, due): (String, Due),
     ties: Option<Ties>,
 ) -> Result<Overdue, RemovalError> {
-    let cutoff = due.cutoff();
     let task = Task { root: node.name.clone(), due, rule, branches: Vec::new(), ties, strategy: Strategy::KeyLists };
+    of_task(conn, look, node, task)
+}
+
+/// The rows of one task.
+pub(in crate::jobs) fn of_task(
+    conn: &mut Conn,
+    look: &Look<'_>,
+    node: &Node,
+    task: Task,
+) -> Result<Overdue, RemovalError> {
+    conn.set_statement_timeout(PATIENCE)?;
+    let cutoff = task.due.cutoff();
     let rows = task.rows(look.graph, node);
     let age = node.age.as_ref().filter(|_| cutoff.is_some());
     let counted = conn.transaction(Access::ReadOnly, |conn| {
