@@ -55,8 +55,8 @@ else
 	$(SERVERS) run $(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=2
 endif
 
-torture: deps-test ## Long fault runs: 200 kills of a purge, 10 000 racing holds on each database
-	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test held -- --nocapture
+torture: deps-test ## Long fault runs: 200 kills of a purge and of a rollup, 10 000 racing holds on each database
+	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test held --test audit_rollup -- --nocapture
 
 systemd-test: deb ## Tests package and unit under real systemds, in containers that it makes; needs root
 	@.ci/deps systemd
