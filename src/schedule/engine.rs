@@ -240,7 +240,9 @@ impl Engine {
     fn look_at_clock(&mut self, now: DateTime<Utc>) -> TimeDelta {
         let Some(last) = self.last.replace(now) else { return TimeDelta::zero() };
         if now > last + LEAP {
-            self.jobs.iter_mut().for_each(|job| job.leap(last, now));
+            for at in 0..self.jobs.len() {
+                self.change(at, |job| job.leap(last, now));
+            }
         } else if now < last - STEP {
             for at in 0..self.jobs.len() {
                 self.change(at, |job| job.step_back(now));

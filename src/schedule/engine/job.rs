@@ -177,7 +177,9 @@ impl Job {
             queued.not_before = queued.not_before.min(now + self.spec.retry.cap.length());
         }
         if self.fresh && self.since > now {
-            self.before_birth.get_or_insert((self.since, self.cursor));
+            // What only waits is not decided, and comes again by itself.
+            let decided = self.remembered().cursor.max(self.since);
+            self.before_birth.get_or_insert((self.since, decided));
             self.since = now;
             cursor = now;
         }

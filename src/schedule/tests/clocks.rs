@@ -86,6 +86,29 @@ fn a_clock_that_was_wrong_at_the_start_is_put_right() {
     assert_eq!(slots(today), [at("2026-03-01T11:00:00Z")]);
 }
 
+#[test]
+fn a_slot_that_waits_while_the_clock_is_set_is_not_lost() {
+    let begin = at("2026-03-01T00:00:00Z");
+    for wrong in [-DAY, DAY, -TimeDelta::minutes(7)] {
+        let mut engine = engine(vec![spec("job", "*/5 * * * *", Tz::UTC, CatchUp::All)], begin);
+        ticks(&mut engine, begin, begin + TimeDelta::seconds(299), TimeDelta::seconds(1));
+        let slot = begin + TimeDelta::minutes(5);
+        assert!(matches!(engine.tick(slot)[..], [Decision::Start { .. }]));
+        // The job was busy elsewhere; before it is tried again, the clock is wrong for a while, and nothing is begun.
+        engine.ended("job", slot, Ending::Busy, slot);
+        engine.set_held(true);
+        for second in 0..10 {
+            assert_eq!(engine.tick(slot + wrong + TimeDelta::seconds(second)), []);
+        }
+        engine.set_held(false);
+        let end = begin + TimeDelta::minutes(30);
+        let started = ticks(&mut engine, slot + TimeDelta::seconds(11), end, TimeDelta::seconds(1));
+        let slots: Vec<Slot> = started.keys().map(|(_, slot)| *slot).collect();
+        assert_eq!(slots, (1..=6).map(|five| begin + TimeDelta::minutes(5 * five)).collect::<Vec<_>>(), "{wrong}");
+        assert!(started.values().all(|times| *times == 1), "{wrong}");
+    }
+}
+
 /// Milliseconds between two ticks: mostly a tick, at times a pause, a step back, or a leap of up to a day.
 fn stride() -> impl Strategy<Value = i64> {
     prop_oneof![
