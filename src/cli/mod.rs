@@ -198,6 +198,8 @@ struct ApproveArgs {
 
 #[derive(Debug, Args)]
 struct StatusArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
     /// Looks ahead (or back): the instant that cutoffs count from, RFC 3339.
     #[arg(long, value_name = "INSTANT")]
     now: Option<DateTime<Utc>>,

@@ -12,7 +12,8 @@ use crate::store::state;
 
 /// Runs the daemon.
 pub fn serve(cli: &Cli, args: &ServeArgs) -> Result<Exit, Failure> {
-    daemon::serve(Serving { config: cli.config.clone(), socket: args.socket.socket.clone(), listeners: Vec::new() })
+    let listeners = daemon::listeners(&cli.config)?;
+    daemon::serve(Serving { config: cli.config.clone(), socket: args.socket.socket.clone(), listeners })
 }
 
 /// Lets the daemon read its file anew; what it finds is printed here.
@@ -34,7 +35,7 @@ pub fn accept_clock(cli: &Cli, args: &SocketArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn place(args: &SocketArgs) -> PathBuf {
+pub(super) fn place(args: &SocketArgs) -> PathBuf {
     args.socket.clone().unwrap_or_else(|| socket::DEFAULT.into())
 }
 

@@ -4,10 +4,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
+use super::serve::place;
 use super::{Cli, Format, StatusArgs};
 use crate::clock::Clock;
 use crate::control::survey::{Surveyed, survey};
 use crate::control::{Exit, Failure, Site};
+use crate::daemon::socket::{self, Ask};
 use crate::jobs::Overdue;
 use crate::plan::grouped;
 
@@ -17,10 +19,11 @@ pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
     let memory = site.open_state()?;
     let now = args.now.unwrap_or_else(|| Clock::system().now());
     let jobs = survey(&site, &memory, now)?;
+    let daemon = socket::ask(&place(&args.socket), Ask::Ping).is_ok();
     let outside = jobs.iter().any(Surveyed::is_outside);
     match cli.format {
-        Format::Json => println!("{}", to_json(&site, &jobs, now, !outside)),
-        Format::Text => show(&site, &jobs, now, !outside),
+        Format::Json => println!("{}", to_json(&site, &jobs, now, !outside, daemon)),
+        Format::Text => show(&site, &jobs, now, !outside, daemon),
     }
     Ok(if outside { Exit::Braked } else { Exit::Done })
 }
@@ -29,7 +32,7 @@ fn utc(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool) -> Value {
+fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon: bool) -> Value {
     let overdue = |rule: &Overdue| {
         json!({
             "data": rule.data, "rule": rule.rule, "rows": rule.rows, "at_least": rule.capped,
@@ -59,7 +62,7 @@ fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool) -> 
             })
         })
         .collect();
-    json!({ "within_policy": within, "now": utc(now), "enabled": site.loaded.document.enabled, "jobs": jobs })
+    json!({ "within_policy": within, "now": utc(now), "daemon": daemon, "enabled": site.loaded.document.enabled, "jobs": jobs })
 }
 
 /// For how long the oldest row has been expired.
@@ -67,10 +70,11 @@ fn overdue_seconds(rule: &Overdue) -> Option<i64> {
     Some((rule.cutoff? - rule.oldest?).num_seconds())
 }
 
-fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool) {
+fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon: bool) {
     let zone = site.loaded.document.timezone;
     let day = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
     println!("{} at {}", if within { "Everything is within policy" } else { "NOT within policy" }, day(now));
+    println!("{}", if daemon { "The daemon runs." } else { "No daemon answers: jobs run by hand only." });
     if !site.loaded.document.enabled {
         println!("The file says enabled = false: no job runs by itself.");
     }

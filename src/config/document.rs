@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listen::Listen;
 use super::period::{Keep, Period};
 use super::span::Span;
 use super::values::{
@@ -28,6 +29,8 @@ pub struct Document {
     pub state: State,
     /// How mail leaves.
     pub mail: Option<Mail>,
+    /// Where the daemon's metrics are read.
+    pub metrics: Option<Metrics>,
     /// What needs an approval.
     pub approvals: Approvals,
     /// Limits that stop a run before its first deletion.
@@ -87,6 +90,15 @@ pub struct Mail {
     /// Who hears when a job fails, brakes or falls behind.
     #[serde(default)]
     pub alerts: Vec<String>,
+}
+
+/// `[metrics]`: where the daemon's metrics are read. A change needs a restart.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// `"127.0.0.1:9187"` or `"unix:/run/retentiond/metrics.sock"`: `GET /metrics` and `GET /healthz`. Nothing that another
+    /// machine could reach.
+    pub listen: Listen,
 }
 
 /// `[approvals]`: what needs one besides a brake.

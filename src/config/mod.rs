@@ -8,6 +8,7 @@ pub mod condition;
 pub mod cron;
 pub mod diagnostic;
 pub mod document;
+pub mod listen;
 pub mod period;
 pub mod personal;
 pub mod schema;

@@ -4,7 +4,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::document::{Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Pace, Person, State, Store};
+use super::document::{
+    Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, State, Store,
+};
 use super::timing::Timing;
 use super::values::Zone;
 
@@ -24,6 +26,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "include": { "type": "array", "items": { "type": "string" }, "description": "Further files, relative to this one." },
         "state": of::<State>(&mut generator),
         "mail": of::<Mail>(&mut generator),
+        "metrics": of::<Metrics>(&mut generator),
         "approvals": of::<Approvals>(&mut generator),
         "brakes": of::<Brakes>(&mut generator),
         "pace": of::<Pace>(&mut generator),

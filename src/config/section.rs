@@ -21,12 +21,13 @@ use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "timezone",
     "enabled",
     "include",
     "state",
     "mail",
+    "metrics",
     "approvals",
     "brakes",
     "pace",
@@ -75,6 +76,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         enabled: true,
         state: State::default(),
         mail: None,
+        metrics: None,
         approvals: Approvals::default(),
         brakes: Brakes::default(),
         pace: Pace::default(),
@@ -108,6 +110,7 @@ fn read_section(
         "enabled" => set(&mut document.enabled, read(file, value, diagnostics)),
         "state" => set(&mut document.state, read(file, value, diagnostics)),
         "mail" => document.mail = read(file, value, diagnostics),
+        "metrics" => document.metrics = read(file, value, diagnostics),
         "approvals" => set(&mut document.approvals, read(file, value, diagnostics)),
         "brakes" => set(&mut document.brakes, read(file, value, diagnostics)),
         "pace" => set(&mut document.pace, read(file, value, diagnostics)),

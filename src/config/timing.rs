@@ -7,7 +7,7 @@ use super::blackout::{Blackout, end_of_all};
 use super::cron::Cron;
 use super::diagnostic::Diagnostics;
 use super::span::Span;
-use super::values::Zone;
+use super::values::{UrlSource, Zone};
 use crate::names::JobName;
 
 /// When a job runs.
@@ -40,11 +40,24 @@ pub struct Timing {
     /// there is made up afterwards as `catch_up` says; a run that is still going is stopped.
     #[serde(default)]
     pub blackout: Vec<Blackout>,
+    /// A dead man's switch (the protocol of healthchecks.io): told when a run begins (`/start`), succeeds, or fails
+    /// (`/fail`), so that silence is noticed. `"https://…"`, or where to find it.
+    pub ping_url: Option<UrlSource>,
 }
 
 /// The keys of [`Timing`].
-pub const KEYS: [&str; 9] =
-    ["schedule", "timezone", "catch_up", "catch_up_max_age", "overlap", "spread", "timeout", "retry", "blackout"];
+pub const KEYS: [&str; 10] = [
+    "schedule",
+    "timezone",
+    "catch_up",
+    "catch_up_max_age",
+    "overlap",
+    "spread",
+    "timeout",
+    "retry",
+    "blackout",
+    "ping_url",
+];
 
 /// What becomes of runs that were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -121,6 +134,13 @@ impl Timing {
             let message =
                 format!("the first wait ({}) is longer than the longest ({})", self.retry.base, self.retry.cap);
             diagnostics.error(path("retry"), message);
+        }
+        if let Some(UrlSource::Literal(url)) = &self.ping_url
+            && !url.starts_with("https://")
+            && !url.starts_with("http://")
+        {
+            let help = "write \"https://…\", or { env = \"…\" } for one that is a secret".to_owned();
+            diagnostics.error(path("ping_url"), "this is no address to ping").with_help(Some(help));
         }
         let Some(schedule) = &self.schedule else { return };
         if schedule.takes_either_day() {

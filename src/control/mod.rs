@@ -3,13 +3,16 @@
 //!
 //! The command line and the daemon both come here, so that a job run by hand and by schedule is one and the same run.
 
+pub mod alerts;
 pub mod approving;
 pub mod clocks;
+pub mod deadlines;
 pub mod erasing;
 pub mod failure;
 mod forgetting;
 pub mod holding;
 mod keeper;
+mod letters;
 mod marks;
 pub mod panics;
 pub mod persons;

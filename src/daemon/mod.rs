@@ -17,6 +17,7 @@ mod conductor;
 mod core;
 pub mod events;
 mod heartbeat;
+mod listeners;
 mod notify;
 mod policy;
 mod reload;
@@ -27,4 +28,5 @@ pub mod socket;
 mod status;
 mod worker;
 
+pub use listeners::listeners;
 pub use serve::{Serving, serve};

@@ -5,7 +5,7 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::MailError;
 
@@ -13,7 +13,7 @@ const TEXT: &str = include_str!("templates/letter.txt");
 const HTML: &str = include_str!("templates/letter.html");
 
 /// How a letter looks at first sight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tone {
     /// Somebody has to decide.
@@ -28,7 +28,7 @@ pub enum Tone {
 }
 
 /// A command to type, and why.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Command {
     /// What it does.
     pub why: String,
@@ -37,7 +37,7 @@ pub struct Command {
 }
 
 /// A table.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Table {
     /// Its heads; a column whose head ends in `>` is aligned to the right.
     pub heads: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Table {
 }
 
 /// What a letter says.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Letter {
     /// The subject.
     pub subject: String,

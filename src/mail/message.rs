@@ -97,7 +97,9 @@ fn raw(name: &'static str, value: &str) -> header::HeaderValue {
 fn lines(text: &str) -> String {
     let mut clean = String::with_capacity(text.len() + text.len() / 32);
     for line in text.replace("\r\n", "\n").split(['\n', '\r']) {
-        clean.extend(line.trim_end().chars().filter(|c| !c.is_control() || *c == '\t'));
+        // `-- ` parts the signature; other blanks at an end say nothing.
+        let line = if line == "-- " { line } else { line.trim_end() };
+        clean.extend(line.chars().filter(|c| !c.is_control() || *c == '\t'));
         clean.push_str("\r\n");
     }
     while clean.ends_with("\r\n\r\n") {

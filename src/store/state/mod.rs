@@ -1,6 +1,7 @@
 //! retentiond's own memory: runs, their steps, slots, leases, pauses, holds. Typed tables, one schema for all three databases; no upsert
 //! and no `RETURNING`, which they do not share.
 
+mod alerts;
 mod clocks;
 mod erasures;
 mod gone;
@@ -20,6 +21,9 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrati
 use super::conn::Raw;
 use super::{Conn, ErrorKind, StoreError};
 
+pub use alerts::{
+    IncidentRecord, LetterRecord, drop_letter, incidents, letters_due, schedules_since, take_letter, tell,
+};
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use erasures::{
     ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,

@@ -174,3 +174,24 @@ diesel::table! {
         batch -> Text,
     }
 }
+
+diesel::table! {
+    incidents (job) {
+        job -> Text,
+        kind -> Text,
+        detail -> Text,
+        since -> Timestamp,
+        told_at -> Timestamp,
+        times -> Integer,
+    }
+}
+
+diesel::table! {
+    letters (id) {
+        id -> Text,
+        letter -> Text,
+        written_at -> Timestamp,
+        attempts -> Integer,
+        not_before -> Timestamp,
+    }
+}

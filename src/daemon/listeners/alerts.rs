@@ -1,0 +1,111 @@
+//! Alerts: what happened is noted in the state, and a thread of its own sends what has to be sent.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::super::events::{Event, Listener};
+use crate::clock::Clock;
+use crate::config::diagnostic::Diagnostics;
+use crate::control::alerts::{self, Standing};
+use crate::control::ran::Ended;
+use crate::control::{deadlines, load, site::open_state};
+use crate::jobs::Outcome;
+use crate::mail::Settings;
+use crate::store::pool::Database;
+use crate::store::{Conn, StoreError};
+
+/// Letters are looked for so often, and at once when something happened.
+const EVERY: Duration = Duration::from_secs(20);
+/// Deadlines and the digest are looked at so often.
+const ROUND: Duration = Duration::from_secs(300);
+
+/// Notes what happens.
+pub(super) struct Alerts {
+    clock: Clock,
+    poke: SyncSender<()>,
+}
+
+impl Alerts {
+    /// Starts the thread that sends.
+    pub fn start(config: &Path) -> Arc<Self> {
+        let (poke, poked) = sync_channel(1);
+        let clock = Clock::system();
+        let config = config.to_path_buf();
+        let thread = std::thread::Builder::new().name("alerts".to_owned()).spawn(move || send(&config, clock, &poked));
+        if let Err(error) = thread {
+            tracing::error!(%error, "no alerts can be sent");
+        }
+        Arc::new(Self { clock, poke })
+    }
+
+    fn note(&self, event: &Event<'_>, conn: &mut Conn) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        match event {
+            // Another attempt comes: it may yet go well.
+            Event::Finished { ran, .. } if ran.again => Ok(()),
+            Event::Finished { due, ran } => {
+                let standing = match (&ran.ended, &ran.report.plan) {
+                    (Ended::Refused(_), _) | (Ended::With(Outcome::Stopped), _) => return Ok(()),
+                    (Ended::With(Outcome::Braked), Some(plan)) => Standing::Braked(plan),
+                    (Ended::With(_), _) => Standing::Well,
+                    (Ended::Failed(error), _) => {
+                        return alerts::note(conn, due.job, &Standing::Failed(&error.to_string()), now);
+                    }
+                };
+                alerts::note(conn, due.job, &standing, now)
+            }
+            Event::Clock(Some(_)) => {
+                let why = "it jumped, or runs away from the monotonic clock; nothing is removed until it is right, or `retentiond accept-clock` accepts it";
+                alerts::note(conn, ":clock", &Standing::Wrong(why), now)
+            }
+            Event::Clock(None) => alerts::note(conn, ":clock", &Standing::Well, now),
+            Event::ReloadRefused(why) => alerts::note(conn, ":file", &Standing::Wrong(why), now),
+            Event::Reloaded => alerts::note(conn, ":file", &Standing::Well, now),
+            Event::Started(_) | Event::Skipped { .. } | Event::State(_) => Ok(()),
+        }
+    }
+}
+
+impl Listener for Alerts {
+    fn hear(&self, event: &Event<'_>, memory: &Database) {
+        if let Err(error) = memory.conn().and_then(|mut conn| self.note(event, &mut conn)) {
+            tracing::error!(%error, "what happened could not be noted for an alert");
+        }
+        // A full channel means that the thread has been poked already.
+        let _poked = self.poke.try_send(());
+    }
+}
+
+/// Sends what is due until the daemon ends.
+fn send(config: &Path, clock: Clock, poked: &Receiver<()>) {
+    let mut memory: Option<Database> = None;
+    let mut round = Instant::now();
+    loop {
+        match poked.recv_timeout(EVERY) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // Read anew each time: addresses and secrets may have changed. A file that is wrong is the reload's business.
+        let Ok(loaded) = load(config) else { continue };
+        let settings = loaded.document.mail.as_ref().and_then(|mail| Settings::read(mail, &mut Diagnostics::default()));
+        let Some(settings) = settings.filter(|settings| !settings.alerts.is_empty()) else { continue };
+        if memory.is_none() {
+            memory = open_state(&loaded).ok();
+        }
+        let Some(memory) = &memory else { continue };
+        let now = clock.now();
+        let done = memory.conn().and_then(|mut conn| {
+            if round.elapsed() >= ROUND {
+                round = Instant::now();
+                deadlines::note(&mut conn, &loaded.document, now)?;
+                alerts::digest(&mut conn, now)?;
+            }
+            alerts::send_due(&mut conn, &settings, now)
+        });
+        if let Err(error) = done {
+            tracing::warn!(%error, "alerts wait for the state");
+        }
+    }
+}
