@@ -2,7 +2,7 @@
 //! for in everything that the program says and keeps, at the most talkative level, where it succeeds and where it fails.
 //!
 //! That the look-out sees at all is shown by the one key that lets values into logs, `personal_data_until`.
-#![expect(clippy::unwrap_used, reason = "a helper of a test stops it by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test stops it by panicking")]
 
 mod support;
 
@@ -135,6 +135,8 @@ fn policy(url: &str, extra: &str) -> String {
     format!(
         r#"
 {extra}
+[approvals]
+widened = false
 [state]
 url = "sqlite:{{dir}}/state.db"
 [stores.shop]
@@ -169,10 +171,12 @@ category = "directory_information"
 time = {seen}
 [jobs.contacts]
 kind = "retention_purge"
+schedule = "* * * * * *"
 data = ["contacts"]
 keep = "2 years"
 [jobs.others]
 kind = "retention_purge"
+schedule = "* * * * * *"
 data = ["recordings", "customers"]
 keep = "2 years"
 "#,
@@ -214,6 +218,25 @@ fn nothing_that_is_said_or_kept_holds_a_value() {
             assert!(!kept.contains(CANARY), "{what}: retentiond keeps somebody's data: {kept}");
             assert!(kept.contains("contacts"), "{what}: nothing was kept at all: {kept}");
         }
+    }
+}
+
+#[test]
+fn the_daemon_holds_its_tongue_as_well() {
+    for (db, fault) in [(Db::Postgres, Fault::Trigger), (Db::Mariadb, Fault::Check), (Db::Sqlite, Fault::Path)] {
+        let shop = Shop::new(db, fault, "");
+        let args = ["serve", "--socket", "control.sock", "--log", "trace", "--log-format", "json"];
+        let served = shop.project.signal_after(&args, 6_000, rustix::process::Signal::TERM).expect_code(0);
+        silent(&format!("{db:?} {fault:?}"), &served);
+        let lines: Vec<serde_json::Value> =
+            served.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+        let of = |job: &str, outcome: &str| {
+            lines.iter().any(|line| line["job.name"] == job && line["run.outcome"] == outcome)
+        };
+        let (failing, fine) =
+            if matches!(fault, Fault::Check) { ("contacts", "others") } else { ("others", "contacts") };
+        assert!(of(failing, "failed") && of(fine, "complete"), "{db:?} {fault:?}: {}", served.stderr);
+        assert!(!shop.state().contains(CANARY), "{db:?} {fault:?}: retentiond keeps somebody's data");
     }
 }
 

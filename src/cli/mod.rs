@@ -56,9 +56,9 @@ pub struct Cli {
     /// How answers are printed; JSON goes to standard output and is stable.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Diagnostic messages: off, error, warn, info, debug or trace.
-    #[arg(long, global = true, value_name = "LEVEL", env = "RETENTIOND_LOG", default_value_t = LevelFilter::WARN)]
-    log: LevelFilter,
+    /// Diagnostic messages: off, error, warn, info, debug or trace. When not said, info for `serve` and warn for the rest.
+    #[arg(long, global = true, value_name = "LEVEL", env = "RETENTIOND_LOG")]
+    log: Option<LevelFilter>,
     /// How diagnostic messages are written to standard error; when not said, text, or systemd's journal with its fields.
     #[arg(long, global = true, value_enum, value_name = "FORMAT", env = "RETENTIOND_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -136,6 +136,11 @@ enum Command {
 }
 
 impl Command {
+    /// What is logged when nobody says: a command prints what it does, the daemon has only its log.
+    fn usual_level(&self) -> LevelFilter {
+        if matches!(self, Self::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN }
+    }
+
     /// Whether it works on what jobs.toml describes; such a command is not run as root where the state is not root's.
     fn reads_policy(&self) -> bool {
         match self {
@@ -295,7 +300,7 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     crate::control::panics::tell_places_only();
-    logging::start(Logging { level: cli.log, format: cli.log_format });
+    logging::start(Logging { level: cli.log.unwrap_or(cli.command.usual_level()), format: cli.log_format });
     let ready = if cli.command.reads_policy() { privilege::become_owner(&cli.config) } else { Ok(()) };
     match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::control::Ran;
+use crate::jobs::Outcome;
 use crate::schedule::Skipped;
 use crate::store::pool::Database;
 use crate::store::state::Trigger;
@@ -119,6 +120,9 @@ impl Listener for Log {
 fn finished(due: &Due<'_>, ran: &Ran) {
     let (outcome, ms) = (ran.outcome().as_str(), u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX));
     let (rows, files) = (ran.report.rows(), ran.report.files());
+    if ran.outcome() == Outcome::Braked {
+        return braked(due, ran, ms);
+    }
     match ran.error() {
         None => tracing::info!(
             job.name = due.job,
@@ -142,4 +146,26 @@ fn finished(due: &Due<'_>, ran: &Ran) {
             if ran.again { "; it is tried again" } else { "" }
         ),
     }
+}
+
+/// Which brakes stopped it, and the command that lets exactly this plan pass.
+fn braked(due: &Due<'_>, ran: &Ran, ms: u64) {
+    let Some(plan) = &ran.report.plan else { return };
+    let stopped = plan.brakes.iter().map(|brake| {
+        let found = brake.why.clone().unwrap_or_else(|| format!("{} of {}", brake.found, brake.limit));
+        let place = brake.data.as_ref().map(|data| format!(" on {data}")).unwrap_or_default();
+        format!("{}{place} ({found})", brake.brake.as_str())
+    });
+    let brakes = stopped.collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        job.name = due.job,
+        run.id = ran.run.as_ref().map(|run| run.as_str()),
+        run.outcome = Outcome::Braked.as_str(),
+        run.plan = plan.plan.as_str(),
+        run.brakes = brakes,
+        run.duration_ms = ms,
+        "job {0}: nothing was removed, since it was braked by {brakes}; `retentiond approve {0} {1}` lets this plan pass",
+        due.job,
+        plan.plan
+    );
 }
