@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::condition::Condition;
-use crate::names::DataName;
+use crate::names::{DataName, PersonName};
 
 /// What a hold is about. It names persons, so it has no `Debug` and is never shown.
 #[derive(Clone, Serialize, Deserialize)]
@@ -17,6 +17,15 @@ pub enum About {
         data: DataName,
         /// `column=value`, as it was typed.
         only: Vec<String>,
+    },
+    /// Everything that the walk finds about a person, what only mentions them included.
+    Person {
+        /// The kind of person.
+        kind: PersonName,
+        /// The key, for a person known by one.
+        key: Option<Vec<String>>,
+        /// The addresses: kind and value.
+        addresses: Vec<(String, String)>,
     },
 }
 

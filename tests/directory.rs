@@ -285,10 +285,11 @@ fn what_is_switched_off_goes() {
 fn a_hold_keeps_what_is_left_of_a_user() {
     let center = Center::new(Db::Sqlite).settled();
     center.hire(900_001);
-    let only = "user_id=900001";
-    for data in ["user_addresses", "user_settings", "directory_users", "user_names"] {
-        center.project.run(&["hold", "add", "court", "--data", data, "--where", only, "--why", "asked"]).expect_code(0);
-    }
+    let add = ["hold", "add", "court", "--user", "900001", "--why", "asked", "--format", "json"];
+    let held = center.project.run(&add).expect_code(0).json();
+    assert_eq!((&held["rows"]["configuration"], &held["rows"]["directory"]), (&4.into(), &1.into()), "{held:#?}");
+    let nobody = center.project.run(&["hold", "add", "court", "--why", "asked"]);
+    assert_eq!(nobody.code, Some(2), "{nobody:#?}");
     center.sql("configuration", "DELETE FROM users WHERE id = 900001;");
     let run = center.run(&[]).expect_code(4);
     assert_eq!(run.json()["jobs"][0]["outcome"], "held", "{run:#?}");

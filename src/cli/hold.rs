@@ -10,6 +10,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::whom::Whom;
 use super::{Cli, Format, privilege};
 use crate::clock::Clock;
 use crate::control::holding::{self, Listed, NewHold};
@@ -43,12 +44,14 @@ enum What {
 struct AddArgs {
     /// The case; several cases may hold the same rows.
     case: CaseName,
+    #[command(flatten)]
+    whom: Whom,
     /// The entry whose rows are held.
-    #[arg(long, value_name = "NAME", requires = "only")]
-    data: DataName,
+    #[arg(long, value_name = "NAME", requires = "only", conflicts_with_all = ["user", "customer"], required_unless_present_any = ["user", "customer"])]
+    data: Option<DataName>,
     /// Which of its rows, as in jobs.toml: a value, a list, `{ below = 7 }`; several must all hold. `@FILE` and `-` read
     /// one pair a line, so that no value stands on the command line.
-    #[arg(long = "where", value_name = "COLUMN=VALUE", id = "only", required = true)]
+    #[arg(long = "where", value_name = "COLUMN=VALUE", id = "only", requires = "data")]
     only: Vec<String>,
     /// Why, for those who read the list; without names.
     #[arg(long, value_name = "TEXT")]
@@ -84,7 +87,7 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
     let memory = site.open_state()?;
     let new = NewHold {
         case: args.case.clone(),
-        about: About::Rows { data: args.data.clone(), only: pairs(&args.only)? },
+        about: about(&site, args)?,
         why: args.why.clone(),
         until: args.until,
         by: privilege::caller(),
@@ -103,6 +106,20 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
         ),
     }
     Ok(Exit::Done)
+}
+
+/// What the hold is about.
+fn about(site: &Site, args: &AddArgs) -> Result<About, Failure> {
+    match &args.data {
+        Some(data) => Ok(About::Rows { data: data.clone(), only: pairs(&args.only)? }),
+        None => {
+            let subject = args.whom.resolve(site)?.subject;
+            if subject.from.is_some() || subject.to.is_some() {
+                return Err(Failure::new(Exit::Usage, "error: a hold knows no --from and --to"));
+            }
+            Ok(holding::about_person(&subject))
+        }
+    }
 }
 
 /// The pairs, those of files and of standard input among them.

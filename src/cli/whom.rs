@@ -17,7 +17,7 @@ use crate::redact::Sealed;
 pub struct Whom {
     /// A person with a key: the key, `column=…,column=…`, or an identifier as `login=…`. Without a value it is asked for
     /// on the terminal; `-` reads it from standard input, `@FILE` from a file.
-    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "", required_unless_present = "customer", conflicts_with = "customer")]
+    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = "", conflicts_with = "customer")]
     user: Option<String>,
     /// A person known by addresses: `phone=…`, `email=…`, `name=…`, several of them as alternatives. Without a value they
     /// are asked for on the terminal; `-` reads one a line from standard input, `@FILE` from a file.

@@ -12,9 +12,10 @@ use chrono::{DateTime, NaiveDate, TimeZone as _, Utc};
 
 use super::failure::{Exit, Failure};
 use super::site::Site;
-use crate::graph::{Graph, Node, resolve_condition};
+use crate::graph::{Address, Graph, Node, Subject, Walk, resolve_condition};
 use crate::holds::{About, read_pair};
 use crate::names::{CaseName, StoreName};
+use crate::redact::Sealed;
 use crate::removal::RemovalError;
 use crate::store::pool::Database;
 use crate::store::state::{self, HoldRecord};
@@ -250,6 +251,7 @@ impl<'a> Placement<'a> {
 fn described(about: &About) -> (String, Option<String>) {
     match about {
         About::Rows { data, .. } => ("data".to_owned(), Some(data.to_string())),
+        About::Person { kind, .. } => (kind.to_string(), None),
     }
 }
 
@@ -264,6 +266,48 @@ fn rows_of(graph: &Graph, node: &Node, about: &About) -> Result<Option<Expr>, St
             Ok(Some(Expr::All(all)))
         }
         About::Rows { .. } => Ok(None),
+        About::Person { .. } => {
+            let subject = subject_of(graph, about)?;
+            let walk = Walk::new(graph, &subject);
+            if !walk.can_reach(node) && node.mentions.is_empty() {
+                return Ok(None);
+            }
+            let scope = node.own();
+            let shown = if walk.can_reach(node) { walk.shown(node, &scope, 0) } else { Expr::Any(Vec::new()) };
+            Ok(Some(Expr::Any(vec![shown, walk.mentions(node, &scope)])))
+        }
+    }
+}
+
+/// The person whom a hold is about.
+fn subject_of(graph: &Graph, about: &About) -> Result<Subject, String> {
+    let About::Person { kind, key, addresses } = about else { return Err("the hold is about no person".to_owned()) };
+    let person = graph.person(kind.as_str()).ok_or_else(|| format!("the file knows no [people.{kind}] any more"))?;
+    let addresses = addresses
+        .iter()
+        .map(|(name, value)| {
+            let compare =
+                person.compare.get(name).ok_or_else(|| format!("a {kind} is not known by {name} any more"))?;
+            Address::new(name, *compare, value).map_err(|error| error.to_string())
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let sealed = |key: &Vec<String>| key.iter().cloned().map(Sealed::new).collect();
+    Ok(match key {
+        Some(key) => Subject { addresses, ..Subject::by_key(person, sealed(key)) },
+        None => Subject::by_addresses(person, addresses),
+    })
+}
+
+/// What a hold about a person keeps of whom it is.
+pub fn about_person(subject: &Subject) -> About {
+    About::Person {
+        kind: subject.kind.clone(),
+        key: subject.key.as_ref().map(|key| key.iter().map(|part| part.expose().clone()).collect()),
+        addresses: subject
+            .addresses
+            .iter()
+            .map(|address| (address.kind.clone(), address.value.expose().clone()))
+            .collect(),
     }
 }
 
@@ -285,7 +329,10 @@ fn pair_of(graph: &Graph, node: &Node, pair: &str) -> Result<Expr, String> {
 
 /// The stores that a hold concerns.
 fn stores_of(site: &Site, about: &About) -> Result<Vec<StoreName>, Failure> {
-    let About::Rows { data, .. } = about;
+    let data = match about {
+        About::Rows { data, .. } => data,
+        About::Person { .. } => return stores_of_person(site, about),
+    };
     let Some(node) = site.graph.node(data) else {
         let near = crate::config::diagnostic::did_you_mean(
             data.as_str(),
@@ -295,13 +342,33 @@ fn stores_of(site: &Site, about: &About) -> Result<Vec<StoreName>, Failure> {
         return Err(Failure::new(Exit::Usage, format!("error: there is no data entry `{data}`{hint}")));
     };
     if !has_holds(site, &node.store) {
-        let text = format!(
-            "error: store `{}` does not have retentiond's tables (ledger = false), so nothing in it can be held",
-            node.store
-        );
-        return Err(Failure::new(Exit::Braked, text));
+        return Err(cannot_hold(&node.store));
     }
     Ok(vec![node.store.clone()])
+}
+
+/// Every store in which the walk can find something about a person; all of them must be able to hold it.
+fn stores_of_person(site: &Site, about: &About) -> Result<Vec<StoreName>, Failure> {
+    let mut stores = Vec::new();
+    for node in site.graph.children_first() {
+        let rows = rows_of(&site.graph, node, about);
+        let rows = rows.map_err(|message| Failure::new(Exit::Braked, format!("error: {message}")))?;
+        if rows.is_none() || stores.contains(&node.store) {
+            continue;
+        }
+        if !has_holds(site, &node.store) {
+            return Err(cannot_hold(&node.store));
+        }
+        stores.push(node.store.clone());
+    }
+    Ok(stores)
+}
+
+fn cannot_hold(store: &StoreName) -> Failure {
+    let text = format!(
+        "error: store `{store}` does not have retentiond's tables (ledger = false), so nothing in it can be held"
+    );
+    Failure::new(Exit::Braked, text)
 }
 
 fn has_holds(site: &Site, store: &StoreName) -> bool {
