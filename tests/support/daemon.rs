@@ -141,6 +141,11 @@ impl Logs {
         self.stores.iter().map(|url| run_sql(url, sum).trim().parse::<u64>().unwrap()).sum()
     }
 
+    /// Says something to a job's database.
+    pub fn in_store(&self, store: usize, sql: &str) -> String {
+        run_sql(&self.stores[store], sql)
+    }
+
     /// Asks the state.
     pub fn state(&self, sql: &str) -> String {
         run_sql(&self.state, sql)
