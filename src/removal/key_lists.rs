@@ -22,10 +22,13 @@ use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::store::target::Expr;
 use crate::store::target::statements;
-use crate::store::{Conn, ErrorKind};
+use crate::store::{Backend, Conn, ErrorKind};
 
 /// Most parents of a batch.
 const LARGEST: u64 = 1_000;
+/// On SQLite a batch that is slow for waiting for the disk is not made smaller than this for it: a commit alone may take
+/// longer than is aimed at, and one row a commit would never come to an end.
+const SMALLEST_SQLITE: u64 = 50;
 /// Most children that a batch of parents may take along.
 const MOST_CHILDREN: u64 = 20_000;
 /// Most rows with files in a batch.
@@ -82,7 +85,8 @@ fn walk(
     node: &Node,
     done: &mut Done,
 ) -> Result<Option<Halt>, RemovalError> {
-    let throttle = Throttle::begin(context.pace, conn, LARGEST, 1)?;
+    let smallest = if conn.backend() == Backend::Sqlite { SMALLEST_SQLITE } else { 1 };
+    let throttle = Throttle::begin(context.pace, conn, LARGEST, smallest)?;
     let graph = context.graph;
     let scope = node.own();
     let mut order = node.key_operands(&scope);
