@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use support::{Output, Project, run_sql};
+use support::{Output, Project, Random, run_sql};
 
 const STORES: [&str; 7] = ["configuration", "directory", "operative", "outbound", "monitoring", "reporting", "history"];
 
@@ -133,6 +133,16 @@ impl Center {
             .sum()
     }
 
+    /// What is left of some users: addresses, settings, directory entries, names.
+    fn parts(&self, whose: &str) -> [u64; 4] {
+        [
+            self.count("configuration", "user_addresses", whose),
+            self.count("configuration", "user_settings", whose),
+            self.count("directory", "directory_users", whose),
+            self.count("configuration", "user_names", whose),
+        ]
+    }
+
     /// Somebody whom contacts refer to.
     fn veteran(&self) -> String {
         let id = self.sql(
@@ -238,6 +248,8 @@ fn doubt_about_the_users_deletes_nothing() {
     center.sql("configuration", &format!("DELETE FROM users WHERE id = {};", center.veteran()));
     center.completes();
     std::fs::write(&file, &yesterday).unwrap();
+    stops(4, &["restored", "retentiond replay configuration"]);
+    center.project.run(&["replay", "configuration"]).expect_code(0);
     stops(4, &["persons_restored", "restored"]);
     center.run(&["--release-brake", "persons_restored"]).expect_code(0);
     center.completes();
@@ -296,4 +308,59 @@ fn a_hold_keeps_what_is_left_of_a_user() {
     assert_eq!(center.relations("900001"), 2);
     center.project.run(&["hold", "release", "court", "--approve-as", "nobody"]).expect_code(0);
     assert_eq!(center.completes(), 2);
+}
+
+/// Killed with SIGKILL at random moments, then run again: everything of those who left is gone, and of nobody else a byte.
+///
+/// `RETENTIOND_TORTURE=long` kills 200 times on each database; `RETENTIOND_SEED` repeats a run's choices.
+fn killed_at_random(db: Db) {
+    const FIRST: u32 = 900_001;
+    const PEOPLE: u32 = 20;
+    let wanted = if std::env::var("RETENTIOND_TORTURE").is_ok_and(|long| long == "long") { 200 } else { 4 };
+    let mut random = Random::seeded(&format!("cleanup killed on {db:?}"));
+    let brakes = ["max_persons", "max_percent", "max_rows", "max_times_usual"];
+    let releases = brakes.map(|brake| ["--release-brake", brake]).concat();
+    let command = [&["run", "directory"][..], &releases].concat();
+    let center = Center::new(db).settled();
+    let before = center.all();
+    let theirs = format!("user_id BETWEEN {FIRST} AND {}", FIRST + PEOPLE - 1);
+    let (mut killed, mut inside) = (0, 0);
+    while killed < wanted {
+        (FIRST..FIRST + PEOPLE).for_each(|id| center.hire(id));
+        center.sql("configuration", &format!("DELETE FROM users WHERE id >= {FIRST};"));
+        // Twice: relations go in the first run, directory entries and names in one after the grace.
+        for _ in 0..2 {
+            let whole = center.parts(&theirs);
+            let ended = center.project.kill_after(&command, 20 + random.below(400));
+            killed += u32::from(ended.code.is_none());
+            let left = center.parts(&theirs);
+            inside += u32::from(ended.code.is_none() && left != whole && left[0] + left[1] > 0);
+            center.run(&releases).expect_code(0);
+            center.days_pass();
+        }
+        center.run(&releases).expect_code(0);
+        assert_eq!(center.parts(&theirs), [0; 4], "{db:?}: something of those who left is still there");
+        assert_eq!(center.all(), before, "{db:?}: somebody else lost something");
+        assert_eq!(
+            center.run(&releases).expect_code(0).json()["jobs"][0]["rows"],
+            0,
+            "{db:?}: a second run finds nothing"
+        );
+    }
+    eprintln!("cleanup killed on {db:?}: {killed} times, {inside} of them within the removal");
+}
+
+#[test]
+fn killed_at_random_on_sqlite() {
+    killed_at_random(Db::Sqlite);
+}
+
+#[test]
+fn killed_at_random_on_postgres() {
+    killed_at_random(Db::Postgres);
+}
+
+#[test]
+fn killed_at_random_on_mariadb() {
+    killed_at_random(Db::Mariadb);
 }

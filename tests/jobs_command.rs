@@ -118,3 +118,15 @@ fn schedules_that_cannot_be_are_refused_where_they_stand() {
     let answer = Project::new(&never).run(&["jobs"]).expect_code(3).stderr;
     assert!(answer.contains("no time to run"), "{answer}");
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let project = Project::new(JOBS);
+    for args in [&["jobs"][..], &["jobs", "--format", "json"], &["history"], &["schema"], &["completions", "bash"]] {
+        let started = std::time::Instant::now();
+        let mut child = project.spawn(args);
+        drop(child.stdout.take());
+        let ended = support::project::finish(started, child).expect_code(0);
+        assert_eq!(ended.stderr, "", "{args:?}");
+    }
+}

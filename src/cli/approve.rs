@@ -15,7 +15,7 @@ pub fn approve(cli: &Cli, args: &ApproveArgs) -> Result<Exit, Failure> {
     let rows: u64 = approval.steps.iter().map(|step| step.rows).sum();
     if cli.format == Format::Json {
         let utc = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        println!(
+        say!(
             "{}",
             serde_json::json!({
                 "job": approval.job, "plan": approval.plan, "until": utc(until), "planned": utc(approval.basis.at),
@@ -24,16 +24,13 @@ pub fn approve(cli: &Cli, args: &ApproveArgs) -> Result<Exit, Failure> {
         );
         return Ok(Exit::Done);
     }
-    println!("job {}: plan {} may pass once, until {}", approval.job, approval.plan, {
+    say!("job {}: plan {} may pass once, until {}", approval.job, approval.plan, {
         show_instant(until, site.loaded.document.timezone)
     });
     for step in approval.steps.iter().filter(|step| step.rows > 0 || step.files > 0) {
         let files = if step.files > 0 { format!(", {} files", grouped(step.files)) } else { String::new() };
-        println!("  {:<56} at most {:>12} rows{files}", step.label(), grouped(step.rows));
+        say!("  {:<56} at most {:>12} rows{files}", step.label(), grouped(step.rows));
     }
-    println!(
-        "  Rows are counted from {}, as in the plan.",
-        show_instant(approval.basis.at, site.loaded.document.timezone)
-    );
+    say!("  Rows are counted from {}, as in the plan.", show_instant(approval.basis.at, site.loaded.document.timezone));
     Ok(Exit::Done)
 }

@@ -24,7 +24,7 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
             .iter()
             .map(|(name, version, identity)| serde_json::json!({ "store": name, "version": version, "identity": identity }))
             .collect();
-        println!(
+        say!(
             "{}",
             serde_json::json!({
                 "ok": true, "stores": stores, "data": document.data.len(), "jobs": site.jobs.len(), "mail": mail.is_some(),
@@ -38,12 +38,12 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
         eprintln!("{}", warnings.trim_end());
     }
     for (name, version, identity) in &stores {
-        println!("store {name}: {version}, identity = \"{identity}\"");
+        say!("store {name}: {version}, identity = \"{identity}\"");
     }
     if mail.is_some() {
-        println!("mail: can be sent");
+        say!("mail: can be sent");
     }
-    println!(
+    say!(
         "{}: {} data entries fit their databases, {} jobs are ready",
         cli.config.display(),
         document.data.values().filter(|entry| entry.ignore.is_none()).count(),

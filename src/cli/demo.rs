@@ -37,19 +37,15 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
         None => std::env::temp_dir().join(format!("retentiond-demo-{}", std::process::id())),
     };
     let stage = Stage::prepare(&directory)?;
-    println!("A contact centre with seven databases and a folder of recordings, in {}", directory.display());
+    say!("A contact centre with seven databases and a folder of recordings, in {}", directory.display());
     let loaded = crate::control::site::load(&stage.policy)?;
     // Some rows are generated exactly at a cutoff; an hour later they are all on one side of it, for every step below.
     let now = Clock::system().now() - chrono::TimeDelta::hours(1);
     let summary = fill(&loaded, &Options { seed: args.seed, size: Size::of(args.contacts), now }, true)?;
     let rows: u64 = summary.rows.values().sum();
-    println!(
-        "{} rows over five years, {} recordings, awkward cases among them:",
-        grouped(rows),
-        grouped(summary.files)
-    );
+    say!("{} rows over five years, {} recordings, awkward cases among them:", grouped(rows), grouped(summary.files));
     for (case, count) in summary.cases.iter().take(12) {
-        println!("  {:>8}  {}", grouped(*count), case.replace('_', " "));
+        say!("  {:>8}  {}", grouped(*count), case.replace('_', " "));
     }
     let before = stage.count()?;
     stage.run("The map is compared with the live databases.", &["check"], &[0])?;
@@ -83,11 +79,11 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
     stage.people()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
-    println!(
+    say!(
         "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing."
     );
-    println!("Personal data reports are not built yet.");
-    println!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
+    say!("Personal data reports are not built yet.");
+    say!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
     Ok(Exit::Done)
 }
 
@@ -121,7 +117,7 @@ impl Stage {
     }
 
     fn run(&self, why: &str, arguments: &[&str], codes: &[i32]) -> Result<(), Failure> {
-        println!("\n── {why}\n$ retentiond {}", arguments.join(" "));
+        say!("\n── {why}\n$ retentiond {}", arguments.join(" "));
         let status = Command::new(&self.program)
             .args(arguments)
             .env("RETENTIOND_CONFIG", &self.policy)
@@ -129,7 +125,7 @@ impl Stage {
             .map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
         let code = status.code().unwrap_or(-1);
         if codes != [0] || code != 0 {
-            println!("(exit code {code})");
+            say!("(exit code {code})");
         }
         expect(codes.contains(&code), &format!("`retentiond {}` ended with code {code}", arguments.join(" ")))
     }
@@ -199,13 +195,13 @@ fn count_files(folder: &Path) -> u64 {
 }
 
 fn show(before: &Count, after: &Count) {
-    println!("\n── Before and after (anonymised rows stay, so that statistics stay right)");
-    println!("{:<40} {:>12} {:>12}", "", "before", "after");
+    say!("\n── Before and after (anonymised rows stay, so that statistics stay right)");
+    say!("{:<40} {:>12} {:>12}", "", "before", "after");
     for (table, rows) in &before.tables {
         let left = after.tables.get(table).copied().unwrap_or_default();
         if left != *rows {
-            println!("{table:<40} {:>12} {:>12}", grouped(*rows), grouped(left));
+            say!("{table:<40} {:>12} {:>12}", grouped(*rows), grouped(left));
         }
     }
-    println!("{:<40} {:>12} {:>12}", "recording files", grouped(before.files), grouped(after.files));
+    say!("{:<40} {:>12} {:>12}", "recording files", grouped(before.files), grouped(after.files));
 }

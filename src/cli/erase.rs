@@ -45,11 +45,11 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
     let prepared = erasing::prepare(&memory, named.subject.clone(), None, clock.now())?;
     let plan = prepared.plan(&site, &memory, clock.now())?;
     if cli.format == Format::Text {
-        println!("{}", describe(&plan, site.loaded.document.timezone, false));
+        say!("{}", describe(&plan, site.loaded.document.timezone, false));
     }
     if args.dry_run {
         if cli.format == Format::Json {
-            println!("{}", serde_json::json!({ "jobs": [plan] }));
+            say!("{}", serde_json::json!({ "jobs": [plan] }));
         }
         return Ok(Exit::Done);
     }
@@ -115,9 +115,9 @@ fn write(receipt: &Receipt, folder: &Path) -> Result<(), Failure> {
 
 fn show(cli: &Cli, prepared: &Prepared, ran: &Ran, receipt: Option<&Receipt>) {
     if cli.format == Format::Json {
-        println!("{}", serde_json::json!({ "jobs": [ran.to_json(&prepared.job)], "receipt": receipt }));
+        say!("{}", serde_json::json!({ "jobs": [ran.to_json(&prepared.job)], "receipt": receipt }));
     } else if let Some(receipt) = receipt {
-        println!("{receipt}");
+        say!("{receipt}");
     }
     match &ran.ended {
         Ended::Refused(Refusal::Running { host, pid, .. }) => {

@@ -17,10 +17,10 @@ pub fn history(cli: &Cli, args: &HistoryArgs) -> Result<Exit, Failure> {
     match cli.format {
         Format::Json => {
             let runs: Vec<serde_json::Value> = runs.iter().map(|(run, steps)| json(run, steps)).collect();
-            println!("{}", serde_json::json!({ "runs": runs }));
+            say!("{}", serde_json::json!({ "runs": runs }));
         }
-        Format::Text if runs.is_empty() => println!("no runs yet"),
-        Format::Text => println!("{}", table(&runs, loaded.document.timezone)),
+        Format::Text if runs.is_empty() => say!("no runs yet"),
+        Format::Text => say!("{}", table(&runs, loaded.document.timezone)),
     }
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! `retentiond hold`: legal holds are placed, listed and released.
 //!
 //! A release needs a second person: `--approve-as USER` asks for that person's own password by way of `su`, and both are
-//! remembered. Root is asked for none; what root does is remembered, not prevented.
+//! remembered. Where the state is root's own, `su` asks root for none: what root does is remembered, not prevented.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -95,11 +95,11 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
     let rows = holding::add(&site, &memory, &new, Clock::system().now())?;
     let all: u64 = rows.values().sum();
     match cli.format {
-        Format::Json => println!("{}", serde_json::json!({ "case": args.case, "rows": rows })),
+        Format::Json => say!("{}", serde_json::json!({ "case": args.case, "rows": rows })),
         Format::Text if all == 0 => {
-            println!("case {} stands, but no row satisfies it now that the case did not hold before", args.case);
+            say!("case {} stands, but no row satisfies it now that the case did not hold before", args.case);
         }
-        Format::Text => println!(
+        Format::Text => say!(
             "case {} holds {} more rows, what belongs to them and what they need; no batch that began before is in flight",
             args.case,
             grouped(all)
@@ -154,10 +154,10 @@ fn list(cli: &Cli, all: bool) -> Result<Exit, Failure> {
     match cli.format {
         Format::Json => {
             let holds: Vec<serde_json::Value> = holds.iter().map(|hold| json(hold, stands(hold))).collect();
-            println!("{}", serde_json::json!({ "holds": holds }));
+            say!("{}", serde_json::json!({ "holds": holds }));
         }
-        Format::Text if holds.is_empty() => println!("no holds"),
-        Format::Text => println!("{}", table(&holds, site.loaded.document.timezone)),
+        Format::Text if holds.is_empty() => say!("no holds"),
+        Format::Text => say!("{}", table(&holds, site.loaded.document.timezone)),
     }
     Ok(Exit::Done)
 }
@@ -222,11 +222,12 @@ fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
     holding::release(&site, &memory, &args.case, (&by, &args.approve_as), Clock::system().now())?;
     match cli.format {
         Format::Json => {
-            println!("{}", serde_json::json!({ "case": args.case, "released_by": by, "approved_by": args.approve_as }))
+            say!("{}", serde_json::json!({ "case": args.case, "released_by": by, "approved_by": args.approve_as }))
         }
-        Format::Text => println!(
+        Format::Text => say!(
             "case {} is released by {by} and {}; what it kept goes with the next runs of the jobs",
-            args.case, args.approve_as
+            args.case,
+            args.approve_as
         ),
     }
     Ok(Exit::Done)

@@ -28,13 +28,13 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
         let marker = store.marker.clone().unwrap_or(defaults.marker);
         files::create_marker(directory, &marker)
             .map_err(|error| Failure::new(Exit::Unreachable, format!("error: store `{name}`: {error}")))?;
-        println!("store {name}: the marker `{marker}` is in place");
+        say!("store {name}: the marker `{marker}` is in place");
         return Ok(Exit::Done);
     }
     let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
     let summaries = audit_rollup::table::wanted(&loaded.document, name);
     if args.print_sql {
-        print!("{}", ledger::ddl(backend));
+        say_text!("{}", ledger::ddl(backend));
         if !summaries {
             return Ok(Exit::Done);
         }
@@ -44,12 +44,10 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
         None => None,
     };
     let spec = DatabaseSpec {
-        name: name.to_string(),
-        url,
         password,
         identity: store.identity.clone(),
         ca: store.ca.as_ref().map(Into::into),
-        create: false,
+        ..DatabaseSpec::new(name.as_str(), url)
     };
     let database = Database::open(spec)?;
     let mut conn = database.conn()?;
@@ -57,19 +55,19 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
     let tables = audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?;
     if args.print_sql {
         for stmt in tables.iter().flat_map(|table| table.statements(backend)) {
-            println!("\n{};", stmt.to_text(backend));
+            say!("\n{};", stmt.to_text(backend));
         }
         return Ok(Exit::Done);
     }
     if ledger::version(&mut conn)?.is_some() {
-        println!("store {name}: retentiond's tables are there already");
+        say!("store {name}: retentiond's tables are there already");
     } else {
         ledger::install(&mut conn)?;
-        println!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+        say!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
     }
     for table in tables {
         table.create(&mut conn)?;
-        println!("store {name}: created {} for summaries", table.label());
+        say!("store {name}: created {} for summaries", table.label());
     }
     Ok(Exit::Done)
 }

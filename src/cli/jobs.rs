@@ -56,10 +56,10 @@ pub fn jobs(cli: &Cli, args: &JobsArgs) -> Result<Exit, Failure> {
     rows.sort_by_key(|row| (row.first_start().is_none(), row.first_start()));
     match cli.format {
         Format::Json => {
-            println!("{}", serde_json::json!({ "jobs": rows.iter().map(Row::to_json).collect::<Vec<_>>() }));
+            say!("{}", serde_json::json!({ "jobs": rows.iter().map(Row::to_json).collect::<Vec<_>>() }));
         }
-        Format::Text if rows.is_empty() => println!("the file has no jobs"),
-        Format::Text => println!("{}", table(&rows)),
+        Format::Text if rows.is_empty() => say!("the file has no jobs"),
+        Format::Text => say!("{}", table(&rows)),
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,8 @@
 //! The command line: one file a command.
 
+#[macro_use]
+mod say;
+
 mod approve;
 mod check;
 mod completions;
@@ -314,7 +317,7 @@ pub fn main() -> std::process::ExitCode {
 /// Text to standard error, JSON to standard output.
 fn report(failure: &Failure, format: Format) {
     if format == Format::Json {
-        println!("{}", failure.to_json());
+        say!("{}", failure.to_json());
     }
     eprintln!("{}", failure.text());
 }

@@ -42,7 +42,7 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
         }
     }
     if cli.format == Format::Json {
-        println!("{}", serde_json::json!({ "jobs": plans }));
+        say!("{}", serde_json::json!({ "jobs": plans }));
     }
     Ok(exit)
 }
@@ -51,13 +51,13 @@ fn show(cli: &Cli, site: &Site, plan: &Plan, verbose: bool) {
     if cli.format == Format::Json {
         return;
     }
-    println!("{}", describe(plan, site.loaded.document.timezone, verbose));
+    say!("{}", describe(plan, site.loaded.document.timezone, verbose));
     if !plan.brakes.is_empty() {
-        println!("{}", how_to_pass(plan));
+        say!("{}", how_to_pass(plan));
     } else if !plan.widened.is_empty() {
-        println!("  A scheduled run waits for an approval, since the policy may remove more than before:");
-        plan.widened.iter().for_each(|why| println!("    {why}"));
-        println!("  To let exactly this plan pass: {}", plan.approve_command());
+        say!("  A scheduled run waits for an approval, since the policy may remove more than before:");
+        plan.widened.iter().for_each(|why| say!("    {why}"));
+        say!("  To let exactly this plan pass: {}", plan.approve_command());
     }
 }
 

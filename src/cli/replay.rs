@@ -54,11 +54,13 @@ fn show(cli: &Cli, args: &ReplayArgs, replayed: &Replayed) {
             "store": args.store, "erasures": replayed.erasures, "found": replayed.found, "rows": rows,
             "complete": replayed.is_complete(),
         });
-        println!("{answer}");
+        say!("{answer}");
     } else {
-        println!(
+        say!(
             "store {}: of {} erasures that a backup may undo, {} identifiers were there again; {rows} rows removed or changed",
-            args.store, replayed.erasures, replayed.found
+            args.store,
+            replayed.erasures,
+            replayed.found
         );
     }
     if replayed.is_complete() {

@@ -48,7 +48,7 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
         }
     }
     if cli.format == Format::Json {
-        println!("{}", serde_json::json!({ "jobs": answers }));
+        say!("{}", serde_json::json!({ "jobs": answers }));
     }
     Ok(exit)
 }
@@ -76,11 +76,11 @@ fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
     if ran.outcome() == Outcome::Braked
         && let Some(plan) = &report.plan
     {
-        println!("{}", describe(plan, site.loaded.document.timezone, false));
-        println!("{}", how_to_pass(plan));
+        say!("{}", describe(plan, site.loaded.document.timezone, false));
+        say!("{}", how_to_pass(plan));
         return;
     }
-    println!(
+    say!(
         "{name}: {}, {} rows and {} files in {:.1} s",
         ran.outcome().as_str(),
         grouped(report.rows()),
@@ -89,7 +89,7 @@ fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
     );
     for step in report.steps.iter().filter(|step| step.rows > 0 || step.files > 0) {
         let files = if step.files > 0 { format!(", {} files", grouped(step.files)) } else { String::new() };
-        println!(
+        say!(
             "  {:<28} {:<10} {:>12} rows{files}  ({})",
             step.data.as_str(),
             step.action.as_str(),
@@ -98,7 +98,7 @@ fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
         );
     }
     if report.missing_files > 0 {
-        println!("  {} files were not there", grouped(report.missing_files));
+        say!("  {} files were not there", grouped(report.missing_files));
     }
     if let Some(error) = error {
         eprintln!("error: job {name}: {error}");

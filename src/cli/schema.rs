@@ -8,6 +8,6 @@ pub fn schema() -> Result<Exit, Failure> {
     let kinds = KINDS.iter().map(|kind| (kind.name, (kind.schema)())).collect();
     let schema = crate::config::schema::json_schema(kinds);
     let text = serde_json::to_string_pretty(&schema).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    println!("{text}");
+    say!("{text}");
     Ok(Exit::Done)
 }

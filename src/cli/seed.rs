@@ -22,9 +22,9 @@ pub fn seed(cli: &Cli, args: &SeedArgs) -> Result<Exit, Failure> {
     let now = args.now.unwrap_or_else(|| Clock::system().now());
     let summary = fill(&loaded, &Options { seed: args.seed, size, now }, !args.no_files)?;
     for (table, rows) in &summary.rows {
-        println!("{table:<32} {:>12}", grouped(*rows));
+        say!("{table:<32} {:>12}", grouped(*rows));
     }
-    println!("{:<32} {:>12}", "recording files", grouped(summary.files));
+    say!("{:<32} {:>12}", "recording files", grouped(summary.files));
     Ok(Exit::Done)
 }
 

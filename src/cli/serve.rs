@@ -51,7 +51,7 @@ fn say(cli: &Cli, answer: &socket::Answer) -> Result<Exit, Failure> {
 
 fn print(cli: &Cli, code: u8, text: &str) {
     match cli.format {
-        Format::Json => println!("{}", serde_json::json!({ "code": code, "text": text })),
-        Format::Text => println!("{text}"),
+        Format::Json => say!("{}", serde_json::json!({ "code": code, "text": text })),
+        Format::Text => say!("{text}"),
     }
 }

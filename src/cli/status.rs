@@ -22,7 +22,7 @@ pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
     let daemon = socket::ask(&place(&args.socket), Ask::Ping).is_ok();
     let outside = jobs.iter().any(Surveyed::is_outside);
     match cli.format {
-        Format::Json => println!("{}", to_json(&site, &jobs, now, !outside, daemon)),
+        Format::Json => say!("{}", to_json(&site, &jobs, now, !outside, daemon)),
         Format::Text => show(&site, &jobs, now, !outside, daemon),
     }
     Ok(if outside { Exit::Braked } else { Exit::Done })
@@ -73,10 +73,10 @@ fn overdue_seconds(rule: &Overdue) -> Option<i64> {
 fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon: bool) {
     let zone = site.loaded.document.timezone;
     let day = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
-    println!("{} at {}", if within { "Everything is within policy" } else { "NOT within policy" }, day(now));
-    println!("{}", if daemon { "The daemon runs." } else { "No daemon answers: jobs run by hand only." });
+    say!("{} at {}", if within { "Everything is within policy" } else { "NOT within policy" }, day(now));
+    say!("{}", if daemon { "The daemon runs." } else { "No daemon answers: jobs run by hand only." });
     if !site.loaded.document.enabled {
-        println!("The file says enabled = false: no job runs by itself.");
+        say!("The file says enabled = false: no job runs by itself.");
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -101,9 +101,9 @@ fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon
             }),
         }
     }
-    println!("{table}");
+    say!("{table}");
     for job in jobs {
-        reasons(job, &day).iter().for_each(|reason| println!("  {}: {reason}", job.job));
+        reasons(job, &day).iter().for_each(|reason| say!("  {}: {reason}", job.job));
     }
 }
 

@@ -12,8 +12,8 @@ pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
     let (memory, job) = open(cli, args)?;
     state::pause(&mut *memory.conn()?, &job, Clock::system().now())?;
     match &args.job {
-        Some(job) => println!("job {job} is paused; `retentiond resume {job}` lets it go on"),
-        None => println!("all jobs are paused; `retentiond resume` lets them go on"),
+        Some(job) => say!("job {job} is paused; `retentiond resume {job}` lets it go on"),
+        None => say!("all jobs are paused; `retentiond resume` lets them go on"),
     }
     Ok(Exit::Done)
 }
@@ -23,8 +23,8 @@ pub fn resume(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
     let (memory, job) = open(cli, args)?;
     state::resume(&mut *memory.conn()?, &job)?;
     match &args.job {
-        Some(job) => println!("job {job} may run again"),
-        None => println!("all jobs may run again, except those paused by name"),
+        Some(job) => say!("job {job} may run again"),
+        None => say!("all jobs may run again, except those paused by name"),
     }
     Ok(Exit::Done)
 }

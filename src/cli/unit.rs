@@ -31,12 +31,9 @@ pub fn unit(cli: &Cli) -> Result<Exit, Failure> {
     let loaded = load(&cli.config)?;
     let needs = Needs::of(&loaded);
     if cli.format == Format::Json {
-        println!(
-            "{}",
-            serde_json::json!({ "drop_in": needs.drop_in(), "commands": needs.commands, "notes": needs.notes })
-        );
+        say!("{}", serde_json::json!({ "drop_in": needs.drop_in(), "commands": needs.commands, "notes": needs.notes }));
     } else {
-        print!("{}", needs.text(&cli.config));
+        say_text!("{}", needs.text(&cli.config));
     }
     Ok(Exit::Done)
 }

@@ -150,12 +150,18 @@ pub fn release(
 ///
 /// # Errors
 /// When a store refuses, or no store knows any more what a hold is about.
-pub fn refresh(site: &Site, memory: &mut Conn, stores: &[StoreName], now: DateTime<Utc>) -> Result<(), RemovalError> {
-    let records = state::all_holds(memory)?;
+pub fn refresh(site: &Site, memory: &Database, stores: &[StoreName], now: DateTime<Utc>) -> Result<(), RemovalError> {
+    // No connection is held while another one is waited for: runs beside this one would wait for each other.
+    let records = state::all_holds(&mut *memory.conn()?)?;
     if records.is_empty() {
         return Ok(());
     }
-    let active: Vec<&HoldRecord> = records.iter().filter(|record| record.is_active(now)).collect();
+    let mut active = Vec::new();
+    for record in records.iter().filter(|record| record.is_active(now)) {
+        let about = about(site, record)?;
+        let concerned = stores_of(site, &about).map_err(|failure| RemovalError::Doubt(failure.text().to_owned()))?;
+        active.push((record, about, concerned));
+    }
     for store in stores.iter().filter(|store| has_holds(site, store)) {
         let Some(database) = site.stores.database(store) else { continue };
         let mut conn = database.conn()?;
@@ -164,15 +170,10 @@ pub fn refresh(site: &Site, memory: &mut Conn, stores: &[StoreName], now: DateTi
         let over = |case: &str| records.iter().any(|record| record.hold_case == case && !record.is_active(now));
         let ended: Vec<&str> = here.iter().map(|(case, _)| case.as_str()).filter(|case| over(case)).collect();
         let mut standing = Vec::new();
-        for record in &active {
-            let about = about(site, record)?;
-            let concerned =
-                stores_of(site, &about).map_err(|failure| RemovalError::Doubt(failure.text().to_owned()))?;
-            if concerned.contains(store) {
-                let known = held::read_criterion(&mut conn, &record.hold_case, &record.id)?.is_some();
-                let anew = !known || ended.contains(&record.hold_case.as_str());
-                standing.push((Placement::of(&site.graph, store, record, &about)?, anew));
-            }
+        for (record, about, _) in active.iter().filter(|(.., concerned)| concerned.contains(store)) {
+            let known = held::read_criterion(&mut conn, &record.hold_case, &record.id)?.is_some();
+            let anew = !known || ended.contains(&record.hold_case.as_str());
+            standing.push((Placement::of(&site.graph, store, record, about)?, anew));
         }
         if ended.is_empty() && standing.is_empty() {
             continue;

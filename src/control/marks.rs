@@ -34,7 +34,7 @@ impl Marks {
     /// [`RemovalError::Refused`] when a store or the state was restored.
     pub fn look(
         site: &Site,
-        memory: &mut Conn,
+        memory: &Database,
         job: &str,
         stores: &[StoreName],
         (run, now): (&str, DateTime<Utc>),
@@ -42,19 +42,16 @@ impl Marks {
         let marks = Self::none(job);
         for store in stores.iter().filter(|store| site.ledgers.get(*store).copied().unwrap_or_default()) {
             let Some(database) = site.stores.database(store) else { continue };
-            let mut conn = database.conn()?;
-            let remembered = state::store_marks(memory, store.as_str())?;
-            for (_, batch) in remembered.iter().filter(|(job, _)| job != ADOPTED) {
-                if !ledger::has(&mut conn, batch)? {
-                    return Err(restored(store));
-                }
-            }
+            // No connection is held while another one is waited for: runs beside this one would wait for each other.
+            let remembered = state::store_marks(&mut *memory.conn()?, store.as_str())?;
+            let batches = remembered.iter().filter(|(job, _)| job != ADOPTED).map(|(_, batch)| batch.as_str());
+            let newest = newest_run(&mut *database.conn()?, store, batches)?;
             let adopted = remembered.iter().find(|(job, _)| job == ADOPTED).map(|(_, run)| run.as_str());
-            if let Some(newest) = ledger::newest_run(&mut conn)?
+            if let Some(newest) = newest
                 && newest != run
                 && adopted.is_none_or(|adopted| newest.as_str() > adopted)
                 && is_remembered_time(site, &newest, now)
-                && !state::knows_run(memory, &newest)?
+                && !state::knows_run(&mut *memory.conn()?, &newest)?
             {
                 return Err(RemovalError::Refused(format!(
                     "the ledger of store `{store}` knows runs that our own state does not: the state was restored, or another daemon with a state of its own works here. Nothing was removed; if the state is the right one, `retentiond replay {store} --adopt` accepts the ledger"
@@ -95,6 +92,20 @@ impl Marks {
         }
         Ok(())
     }
+}
+
+/// The newest run of a store's ledger, which must know all of our batches.
+fn newest_run<'b>(
+    conn: &mut Conn,
+    store: &StoreName,
+    batches: impl Iterator<Item = &'b str>,
+) -> Result<Option<String>, RemovalError> {
+    for batch in batches {
+        if !ledger::has(conn, batch)? {
+            return Err(restored(store));
+        }
+    }
+    Ok(ledger::newest_run(conn)?)
 }
 
 fn restored(store: &StoreName) -> RemovalError {

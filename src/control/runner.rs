@@ -148,12 +148,12 @@ pub fn run_job(
         }
         let accepted = state::accepted_store_clocks(&mut *memory.conn()?)?;
         prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
-        holding::refresh(site, &mut *memory.conn()?, &job.stores(&site.graph), now)?;
+        holding::refresh(site, memory, &job.stores(&site.graph), now)?;
         let stores = job.stores(&site.graph);
         let marks = if job.mends() {
             Marks::none(name)
         } else {
-            Marks::look(site, &mut *memory.conn()?, name, &stores, (begun.run.as_str(), now))?
+            Marks::look(site, memory, name, &stores, (begun.run.as_str(), now))?
         };
         let mut permit = Held { memory, keeper, name, options, marks: &marks };
         let by_hand = matches!(options.occasion, Occasion::Manual);

@@ -144,7 +144,9 @@ pub fn open_state(loaded: &Loaded) -> Result<Database, Failure> {
         Some(secret) => Some(secret.resolve().map_err(|error| wrong(error.to_string()))?),
         None => None,
     };
-    let spec = DatabaseSpec { name: "state".to_owned(), url, password, identity: None, ca: None, create: true };
+    // One for each run, and for who keeps its lease, hears of it and decides what comes next.
+    let connections = u32::try_from(loaded.document.limits.jobs.get()).unwrap_or(u32::MAX).saturating_add(4);
+    let spec = DatabaseSpec { password, create: true, connections, ..DatabaseSpec::new("state", url) };
     let unreachable = |error: crate::store::StoreError| {
         Failure::new(Exit::Unreachable, format!("error: retentiond's own state cannot be opened: {error}"))
     };

@@ -99,9 +99,13 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
 fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
     let site = core.sites.get(policy).map_err(|failure| of_failure(&failure))?;
     let name: JobName = job.parse().map_err(|_| RemovalError::Doubt(format!("`{job}` is no name")))?;
-    let needs = site.jobs.get(&name).map(|job| job.needs(&site.loaded.document)).unwrap_or_default();
-    match (needs.iter().find(|store| site.away.contains(*store)), &site.unreachable) {
-        (Some(_), Some(failure)) => Err(of_failure(failure)),
+    // A job that cannot be read while a store is away needs that store.
+    let missed = match site.jobs.get(&name) {
+        Some(job) => job.needs(&site.loaded.document).iter().any(|store| site.away.contains(store)),
+        None => site.loaded.document.jobs.contains_key(&name),
+    };
+    match &site.unreachable {
+        Some(failure) if missed => Err(of_failure(failure)),
         _ => Ok((site, name)),
     }
 }

@@ -19,7 +19,7 @@ pub mod ties;
 mod times;
 pub mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -189,6 +189,8 @@ pub struct Graph {
     order: Vec<DataName>,
     people: People,
     switches: Switches,
+    /// The stores whose catalogs the map was held against.
+    seen: BTreeSet<StoreName>,
 }
 
 impl Graph {
@@ -197,6 +199,7 @@ impl Graph {
     /// Everything that does not fit is added to `diagnostics`; with an error among them the graph must not be used.
     pub fn build(document: &Document, catalogs: &BTreeMap<StoreName, Catalog>, diagnostics: &mut Diagnostics) -> Self {
         let mut graph = entries::resolve(document, catalogs, diagnostics);
+        graph.seen = catalogs.keys().cloned().collect();
         links::resolve(&mut graph, document, diagnostics);
         graph.order = links::children_first(&graph, diagnostics);
         ties::check(&graph, diagnostics);
@@ -206,6 +209,11 @@ impl Graph {
         switches::resolve(&mut graph, document, diagnostics);
         catalog_checks::check(&graph, document, catalogs, diagnostics);
         graph
+    }
+
+    /// Whether a store's catalog was read; nothing can be said of the entries of one that is away.
+    pub fn has_seen(&self, store: &StoreName) -> bool {
+        self.seen.contains(store)
     }
 
     /// The same map with another form of one of its entries.

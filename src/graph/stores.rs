@@ -143,6 +143,7 @@ fn open_one(document: &Document, name: &StoreName) -> Result<Opened, OpenError> 
         identity: store.identity.clone(),
         ca: store.ca.as_ref().map(PathBuf::from),
         create: false,
+        connections: u32::try_from(document.limits.jobs_per_store.get()).unwrap_or(u32::MAX).saturating_mul(2),
     };
     Database::open(spec).map(Opened::Database).map_err(OpenError::Database)
 }

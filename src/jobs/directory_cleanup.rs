@@ -5,7 +5,8 @@
 //! a gone person has is removed by the map's links alone: own relations at once, in one transaction where they share a
 //! database; directory entries when the person has been gone for `after`; the name when nothing refers to it any more.
 //! Whatever makes many persons seem gone at once (a table that is empty, cut down or restored) stops the run at a brake
-//! before its first deletion and before anybody is remembered as gone. Tests: `directory`, `directory_killed`.
+//! before its first deletion and before anybody is remembered as gone. Tests: `directory`, killed runs
+//! among them.
 
 use std::time::Instant;
 

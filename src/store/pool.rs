@@ -1,8 +1,9 @@
 //! A database of the file, opened, checked and pooled.
 //!
-//! Two connections at most, none kept for its own sake. A connection leaves the pool only after its session was set and
-//! the server was found to be the one that was meant ([`super::session`]). r2d2 retries a failed connect until its time
-//! is up and then says "timed out": here a failure is handed through the pool as it is, at once and only once.
+//! Two connections at most for each run, none kept for its own sake. Whoever holds one waits for no other: runs would wait
+//! for each other. A connection leaves the pool only after its session was set and the server was found to be the one that
+//! was meant ([`super::session`]). r2d2 retries a failed connect until its time is up and then says "timed out": here a
+//! failure is handed through the pool as it is, at once and only once.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -39,6 +40,8 @@ pub struct DatabaseSpec {
     pub ca: Option<PathBuf>,
     /// Whether an SQLite file may be created: for retentiond's own state, never for a purged database.
     pub create: bool,
+    /// How many connections there may be at a time. A run keeps one to a store, and needs a second at times.
+    pub connections: u32,
 }
 
 impl fmt::Debug for DatabaseSpec {
@@ -56,7 +59,7 @@ impl fmt::Debug for DatabaseSpec {
 impl DatabaseSpec {
     /// A database without password, pin and certificate.
     pub fn new(name: impl Into<String>, url: StoreUrl) -> Self {
-        Self { name: name.into(), url, password: None, identity: None, ca: None, create: false }
+        Self { name: name.into(), url, password: None, identity: None, ca: None, create: false, connections: 2 }
     }
 }
 
@@ -82,7 +85,7 @@ impl Database {
         let named = |error: StoreError| error.context(&format!("store `{}`", spec.name));
         session::before_open(&spec).map_err(named)?;
         let pool = Pool::builder()
-            .max_size(2)
+            .max_size(spec.connections.max(2))
             .min_idle(Some(0))
             .connection_timeout(PATIENCE)
             .idle_timeout(Some(Duration::from_secs(60)))

@@ -150,6 +150,7 @@ impl Site {
         let (goes, changes) = (self.fated("goes"), self.fated("changes"));
         assert!(goes + changes > 0, "{db:?}: the case has no row that goes");
         let stays = self.dump("fate = 'stays'");
+        let told = self.ledger();
         let plan = self.plan(job, &[]);
         assert_eq!(plan.exit, 0, "{db:?} {plan:#?}");
         assert_eq!(plan.rows(), goes + changes, "{db:?} {plan:#?}");
@@ -160,7 +161,7 @@ impl Site {
         assert_eq!(self.dump("fate = 'stays'"), stays, "{db:?}: rows changed that had to stay");
         assert_eq!(self.fated("goes"), 0, "{db:?}: rows stayed that had to go");
         assert_eq!(self.fated("changes"), changes, "{db:?}: rows went that had to change");
-        assert_eq!(self.ledger(), plan.rows(), "{db:?}: the ledger tells another number");
+        assert_eq!(self.ledger() - told, plan.rows(), "{db:?}: the ledger tells another number");
         let once = self.dump("1=1");
         let again = self.program(&["run", job]);
         // Where a hold keeps rows, all that is due now is held.

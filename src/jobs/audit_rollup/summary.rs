@@ -181,6 +181,8 @@ fn entry<'g>(
             let help = near.map(|near| format!("did you mean `{near}`?"));
             reader.error(&[key], format!("there is no data entry `{name}`"), help);
         }
+        // A store that is away is no mistake of the file.
+        Some(entry) if entry.store.as_ref().is_some_and(|store| !graph.has_seen(store)) => {}
         Some(entry) if key == "into" => {
             let store = entry.store.as_ref().map(ToString::to_string).unwrap_or_default();
             let help = format!(
