@@ -26,8 +26,9 @@ const LARGEST_ROW_STORES: u64 = 10_000;
 const SMALLEST: u64 = 5_000;
 /// The same there.
 const SMALLEST_ROW_STORES: u64 = 1_000;
-/// So often rows may have moved between two statements before the numbers are called wrong.
-const PATIENCE: u32 = 8;
+/// So often rows may have moved between two statements before the numbers are called wrong: each time the stretch becomes
+/// half as long, so that late rows of a busy application find it less and less often.
+const PATIENCE: u32 = 40;
 
 struct Walk<'t> {
     graph: &'t Graph,
@@ -98,6 +99,9 @@ impl Walk<'_> {
                 moved = if folded.moved { moved + 1 } else { 0 };
                 if moved > PATIENCE {
                     return Err(unsteady(&node.name));
+                }
+                if folded.moved {
+                    self.throttle.halve();
                 }
                 if folded.mixed {
                     single = true;
@@ -254,6 +258,6 @@ impl Walk<'_> {
 
 fn unsteady(data: &DataName) -> RemovalError {
     RemovalError::Doubt(format!(
-        "`{data}`: the summaries do not amount to what the rows amount to, however often it is tried; a trigger or a rule changes one of them. Nothing was purged"
+        "`{data}`: the summaries do not amount to what the rows amount to, however often it is tried; a trigger or a rule changes one of them, or late rows come faster than they are folded. Nothing was purged"
     ))
 }
