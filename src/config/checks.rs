@@ -321,6 +321,12 @@ fn check_person(name: &PersonName, person: &Person, diagnostics: &mut Diagnostic
         diagnostics.error([path("compare"), vec![kind.clone()]].concat(), message).with_help(help);
     }
     match (&person.identifiers, &person.data) {
+        (Identifiers::Columns(columns), None) if columns.is_empty() => {
+            let help = "say data = \"…\" for a person with a row of their own, or identifiers = [\"phone\", \"email\"]"
+                .to_owned();
+            let message = format!("nothing says how a {name} is known");
+            diagnostics.error(vec!["people".to_owned(), name.to_string()], message).with_help(Some(help));
+        }
         (Identifiers::Columns(_), None) => {
             let help = "add data = \"…\", or list the kinds alone: identifiers = [\"phone\", \"email\"]".to_owned();
             let message = format!("the identifiers of `{name}` name columns, but no entry has one row for each person");

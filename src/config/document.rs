@@ -197,7 +197,9 @@ pub struct Person {
     /// The data entry with one row for each person; absent when the person is known only by addresses.
     pub data: Option<DataName>,
     /// What identifies the person: `{ login = "login_id" }`, `{ email = "user_addresses.address" }`,
-    /// `{ email = { column = "user_addresses.address", where = { kind = "email" } } }`, or a list of kinds of address.
+    /// `{ email = { column = "user_addresses.address", where = { kind = "email" } } }`, or a list of kinds of address. A person
+    /// with `data` who has none is named by the key alone.
+    #[serde(default)]
     pub identifiers: Identifiers,
     /// The person's own row says that the person is gone: `{ deleted_at = { null = false } }`. A row that is not there
     /// says so in any case.

@@ -33,6 +33,12 @@ pub enum Identifiers {
     Kinds(Vec<String>),
 }
 
+impl Default for Identifiers {
+    fn default() -> Self {
+        Self::Columns(BTreeMap::new())
+    }
+}
+
 /// One way in which a row names a person by key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PersonLink {

@@ -37,7 +37,7 @@ pub use condition::Resolved;
 pub use due::{Due, Why};
 pub use entries::condition as resolve_condition;
 pub use people::{Address, AddressLink, Compare, KeyForm, KeyLink, OnErasure, People, PersonKind};
-pub use switches::{Named, Switches};
+pub use switches::{Named, Switch, Switches};
 pub use walk::{Subject, Walk};
 
 /// What becomes of an expired row.

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::Reporter;
-use super::{Graph, KeyForm, KeyLink, Node, Resolved, entries};
+use super::condition::along;
+use super::{Edge, Graph, KeyForm, KeyLink, Node, Resolved, entries};
 use crate::config::diagnostic::{Diagnostics, did_you_mean};
 use crate::config::document::Document;
 use crate::names::{CategoryName, DataName, PersonName};
@@ -18,14 +19,27 @@ const MANDATORY: &str = "user_master_data";
 /// The switches of a map.
 #[derive(Clone, Debug, Default)]
 pub struct Switches {
-    /// `allowed_by`: the kind of person on whose row the switch is, and its column.
-    pub allowed_by: BTreeMap<DataName, (PersonName, Column)>,
+    /// `allowed_by`: the switch of an entry.
+    pub allowed_by: BTreeMap<DataName, Switch>,
     /// The entry that keeps the name of a person of this kind.
     pub stubs: BTreeMap<PersonName, DataName>,
     /// Persons whose row says that they are gone.
     pub gone: BTreeMap<PersonName, Resolved>,
     /// Categories that are not collected.
     pub off: BTreeSet<CategoryName>,
+}
+
+/// A switch on the persons' own rows that decides about the rows of an entry.
+#[derive(Clone, Debug)]
+pub struct Switch {
+    /// The kind of person.
+    pub kind: PersonName,
+    /// The column of the persons' table.
+    pub column: Column,
+    /// The links to the row that names the person; none when the entry's own rows do.
+    pub via: Vec<Edge>,
+    /// How that row names the person.
+    pub links: Vec<KeyLink>,
 }
 
 pub(super) fn resolve(graph: &mut Graph, document: &Document, diagnostics: &mut Diagnostics) {
@@ -83,7 +97,7 @@ pub(super) fn resolve(graph: &mut Graph, document: &Document, diagnostics: &mut 
     graph.switches = switches;
 }
 
-fn switch(graph: &Graph, node: &Node, written: &str, reporter: &mut Reporter<'_>) -> Option<(PersonName, Column)> {
+fn switch(graph: &Graph, node: &Node, written: &str, reporter: &mut Reporter<'_>) -> Option<Switch> {
     let wrong = |reporter: &mut Reporter<'_>, message: String, help: Option<String>| {
         reporter.error(&["allowed_by"], message, help);
         None
@@ -97,23 +111,48 @@ fn switch(graph: &Graph, node: &Node, written: &str, reporter: &mut Reporter<'_>
         let help = did_you_mean(entry, known).map(|near| format!("did you mean `{near}`?"));
         return wrong(reporter, format!("`{entry}` is no entry of persons"), help);
     };
-    if !node.persons.iter().any(|link| link.kind == kind.name && link.form == KeyForm::Whole) {
-        let help = format!("say {} = \"COLUMN\"", kind.name);
+    let Some((via, links)) = whose(graph, node, &kind.name) else {
+        let help = format!("say {0} = \"COLUMN\" here or in an entry that it belongs to", kind.name);
         return wrong(reporter, format!("`{}` does not say which {} it is about", node.name, kind.name), Some(help));
-    }
+    };
     let persons = graph.persons(kind)?;
     let column = reporter.column(&persons.table, column, &["allowed_by"])?;
     if !matches!(column.class, TypeClass::Boolean | TypeClass::Integer { .. }) {
         let message = format!("a switch is true or false; `{written}` is of type {}", column.declared);
         return wrong(reporter, message, None);
     }
-    Some((kind.name.clone(), column))
+    Some(Switch { kind: kind.name.clone(), column, via, links })
+}
+
+/// Where it stands which person of a kind the rows of an entry are about: on the row itself, or on the nearest row that
+/// it belongs to.
+fn whose(graph: &Graph, node: &Node, kind: &PersonName) -> Option<(Vec<Edge>, Vec<KeyLink>)> {
+    let mut seen = BTreeSet::from([&node.name]);
+    let mut level = vec![(node, Vec::new())];
+    while !level.is_empty() {
+        for (at, via) in &level {
+            let whole = |link: &&KeyLink| link.kind == *kind && link.form == KeyForm::Whole;
+            let links: Vec<KeyLink> = at.persons.iter().filter(whole).cloned().collect();
+            if !links.is_empty() {
+                return Some((via.clone(), links));
+            }
+        }
+        let parents = level.iter().flat_map(|(at, via)| at.belongs_to.iter().map(move |edge| (via, edge)));
+        let next: Vec<_> = parents
+            .filter_map(|(via, edge)| Some((graph.node(&edge.to)?, [via.as_slice(), &[edge.clone()]].concat())))
+            .filter(|(parent, _)| seen.insert(&parent.name))
+            .collect();
+        level = next;
+    }
+    None
 }
 
 /// Persons of a kind by key, for rows that are about one of them.
 #[derive(Clone)]
 pub struct Named {
-    /// The links by which a row names one.
+    /// The links to the row that names one; none when a row does itself.
+    pub via: Vec<Edge>,
+    /// The links by which that row names one.
     pub links: Vec<KeyLink>,
     /// The keys.
     pub keys: Vec<Vec<Sealed>>,
@@ -130,6 +169,10 @@ impl std::fmt::Debug for Named {
 impl Named {
     /// The rows that name one of them.
     pub fn expr(&self, graph: &Graph, scope: &Scope, alias: u8) -> Expr {
+        along(graph, &self.via, scope, alias, &|scope, alias| self.named(graph, scope, alias))
+    }
+
+    fn named(&self, graph: &Graph, scope: &Scope, alias: u8) -> Expr {
         let ways = self.links.iter().map(|link| {
             let there = self
                 .unless_there

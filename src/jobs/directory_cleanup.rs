@@ -268,15 +268,15 @@ impl DirectoryCleanup {
         let graph = look.graph;
         let persons = entries.persons;
         let (scope, orders) = (persons.own(), vec![KeyOrder::Bytes; persons.key.len()]);
-        for (node, column) in switched(graph, &entries.kind) {
+        for (node, switch) in switched(graph, &entries.kind) {
             let mut last: Option<Key> = None;
             loop {
-                let off = Graph::switched_off(column, &scope);
+                let off = Graph::switched_off(&switch.column, &scope);
                 let columns = persons.key_operands(&scope);
                 let keys = page(look, persons, (&columns, &orders), &off, last.as_deref(), CHUNK as u64)?;
                 let Some(next) = keys.last().cloned() else { break };
-                let links = node.persons.iter().filter(|link| link.kind == entries.kind).cloned().collect();
-                let why = Why::Named(Named { links, keys, unless_there: None });
+                let (via, links) = (switch.via.clone(), switch.links.clone());
+                let why = Why::Named(Named { via, links, keys, unless_there: None });
                 if let Some(halt) = visit.tasks(look, &[task(graph, node, why, SWITCHED_OFF)], 0)? {
                     return Ok(Some(halt));
                 }

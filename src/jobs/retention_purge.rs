@@ -115,7 +115,7 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
             continue;
         };
         checks::ties(graph, &spec, data, &place, diagnostics);
-        checks::ages(node, &spec, place, diagnostics);
+        checks::ages(node, &spec, document, place, diagnostics);
         let mut condition = |keys: &[&str], written: &Condition| {
             crate::graph::resolve_condition(graph, node, written, |message, help| {
                 diagnostics.error(path(keys), message).with_help(help);

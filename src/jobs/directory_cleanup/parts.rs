@@ -12,7 +12,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::graph::ties::Ties;
 use crate::graph::walk::find;
-use crate::graph::{Due, Graph, KeyForm, Named, OnErasure, Why};
+use crate::graph::{Due, Graph, KeyForm, Named, OnErasure, Switch, Why};
 use crate::names::{DataName, PersonName};
 use crate::plan::policy::{self, Policy};
 use crate::plan::{Limits, Strategy};
@@ -92,7 +92,8 @@ impl<'a> Entries<'a> {
             let later = self.directory.iter().any(|entry| entry.name == node.name);
             for link in node.persons.iter().filter(|link| link.kind == self.kind) {
                 let named = |keys: &[Key]| {
-                    let named = Named { links: vec![link.clone()], keys: keys.to_vec(), unless_there: None };
+                    let named =
+                        Named { via: Vec::new(), links: vec![link.clone()], keys: keys.to_vec(), unless_there: None };
                     named.expr(look.graph, &node.own(), 0)
                 };
                 let held = || look.graph.held(node, &node.own());
@@ -166,6 +167,7 @@ impl<'a> Entries<'a> {
     fn task(&self, graph: &Graph, node: &Node, keys: &[Key], rule: &str) -> Option<Task> {
         (!keys.is_empty()).then(|| {
             let named = Named {
+                via: Vec::new(),
                 links: links(node, &self.kind, self.persons),
                 keys: keys.to_vec(),
                 unless_there: (node.store == self.persons.store).then(|| self.kind.clone()),
@@ -206,7 +208,8 @@ fn any(look: &Look<'_>, node: &Node, rows: &Expr) -> Result<bool, RemovalError> 
 }
 
 fn any_of(graph: &Graph, persons: &Node, kind: &PersonName, keys: &[Key]) -> Expr {
-    let named = Named { links: links(persons, kind, persons), keys: keys.to_vec(), unless_there: None };
+    let named =
+        Named { via: Vec::new(), links: links(persons, kind, persons), keys: keys.to_vec(), unless_there: None };
     named.expr(graph, &persons.own(), 0)
 }
 
@@ -234,10 +237,10 @@ pub(super) fn since(
     Ok(pairs.filter_map(|(gone, digest)| Some((gone.key.clone(), *known.get(digest)?))).collect())
 }
 
-/// The entries of the map by which a switch decides, with the kind of person.
-pub(super) fn switched<'a>(graph: &'a Graph, kind: &PersonName) -> Vec<(&'a Node, &'a crate::store::catalog::Column)> {
-    let mine = graph.switches().allowed_by.iter().filter(|(_, (of, _))| of == kind);
-    mine.filter_map(|(name, (_, column)): (&DataName, _)| Some((graph.node(name)?, column))).collect()
+/// The entries of the map by which a switch decides, with the switch.
+pub(super) fn switched<'a>(graph: &'a Graph, kind: &PersonName) -> Vec<(&'a Node, &'a Switch)> {
+    let mine = graph.switches().allowed_by.iter().filter(|(_, switch)| switch.kind == *kind);
+    mine.filter_map(|(name, switch)| Some((graph.node(name)?, switch))).collect()
 }
 
 /// A switch that no job acts on would be a promise that nobody keeps.

@@ -18,10 +18,11 @@ pub(super) fn ties(graph: &Graph, spec: &Spec, data: &DataName, place: &[String]
     }
 }
 
-/// A row whose age nobody knows is never expired by it.
-pub(super) fn ages(node: &Node, spec: &Spec, place: Vec<String>, diagnostics: &mut Diagnostics) {
+/// A row whose age nobody knows is never expired by it. A `time` that is written down and wrong was reported where it stands.
+pub(super) fn ages(node: &Node, spec: &Spec, document: &Document, place: Vec<String>, diagnostics: &mut Diagnostics) {
+    let written = document.data.get(&node.name).is_some_and(|entry| entry.time.is_some());
     let forever = spec.keep == Keep::Forever && spec.overrides.iter().all(|rule| rule.keep == Keep::Forever);
-    if !forever && node.age.is_none() && node.ages_with.is_none() {
+    if !forever && !written && node.age.is_none() && node.ages_with.is_none() {
         let message = format!("`{}` has no `time`, so nothing says how old its rows are", node.name);
         let help = format!(
             "say time = \"…\" in [data.{0}], or keep = \"forever\" if only `requires` shall remove rows",
