@@ -11,6 +11,7 @@
 //! | [`mail`] | one mailer: SMTP over TLS, a folder, memory; what a mail says and how it looks |
 //! | [`files`] | everything that removes a file, and nothing else does |
 //! | [`schedule`] | which slots are due, and what becomes of missed ones: pure |
+//! | [`trail`] | what retentiond itself did, in a log that cannot be quietly edited |
 //! | [`holds`] | what a legal hold is about |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
@@ -22,7 +23,7 @@
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
-//! store | mail | files | schedule → holds → graph → plan → removal → demo → jobs → control → daemon → cli → main`; siblings
+//! store | mail | files | schedule → trail | holds → graph → plan → removal → demo → jobs → control → daemon → cli → main`; siblings
 //! never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
@@ -38,6 +39,7 @@ pub mod schedule;
 pub mod store;
 
 pub mod holds;
+pub mod trail;
 
 pub mod graph;
 

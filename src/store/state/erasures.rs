@@ -84,7 +84,10 @@ pub fn hash_keys(conn: &mut Conn) -> Result<Vec<HashKey>, StoreError> {
 }
 
 /// 256 bits from the kernel, in hexadecimal.
-fn random() -> Result<String, StoreError> {
+///
+/// # Errors
+/// When the kernel does not give them.
+pub fn random() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))

@@ -14,6 +14,7 @@ mod schedules;
 mod schema;
 mod slots;
 mod switch;
+mod trail;
 mod work;
 
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
@@ -27,7 +28,7 @@ pub use alerts::{
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use erasures::{
     ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,
-    mark_store, receipt, store_marks, unexpired, unmark_store,
+    mark_store, random as new_secret, receipt, store_marks, unexpired, unmark_store,
 };
 pub use gone::{Watch, any_gone, begin_watch, forget_returned, forget_unseen, gone_since, note_gone, note_look, watch};
 pub use holder::this_process;
@@ -44,6 +45,12 @@ pub use runs::{
 pub use schedules::{Schedule, forget_slots, schedules};
 pub use slots::{Claim, Claimed, NewSlot, OVERLAP, OpenSlot, SlotFate, claim, give_up, open_slots, orphans};
 pub use switch::{is_paused, pause, paused, resume};
+pub use trail::{
+    StoredRecord, StoredRow, TrailHead, TrailRow, add_checkpoint, add_trail_rows, add_trail_signer,
+    begin_trail_segment, checkpoints, count_trail_records, forget_checkpoints, last_checkpoint, last_of_job,
+    last_of_run, lock_trail, prune_trail, set_trail_head, trail_head, trail_leaves, trail_of_run, trail_rows,
+    trail_segment, trail_segments, trail_signers,
+};
 pub use work::{Begun, NewRun, NotBegun, begin, end, server_now};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/state/sqlite");

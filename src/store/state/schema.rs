@@ -195,3 +195,55 @@ diesel::table! {
         not_before -> Timestamp,
     }
 }
+
+diesel::table! {
+    trail_head (id) {
+        id -> Integer,
+        size -> BigInt,
+        last_hash -> Text,
+        frontier -> Text,
+        origin -> Text,
+        segment -> BigInt,
+        segment_month -> Text,
+        pruned -> BigInt,
+    }
+}
+
+diesel::table! {
+    trail_leaves (seq) {
+        seq -> BigInt,
+        leaf -> Text,
+    }
+}
+
+diesel::table! {
+    trail_records (seq) {
+        seq -> BigInt,
+        kind -> Text,
+        job -> Nullable<Text>,
+        run -> Nullable<Text>,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    trail_segments (first_seq) {
+        first_seq -> BigInt,
+        secret -> Text,
+    }
+}
+
+diesel::table! {
+    trail_checkpoints (size) {
+        size -> BigInt,
+        note -> Text,
+        made_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    trail_signers (public_key) {
+        public_key -> Text,
+        since -> Timestamp,
+    }
+}

@@ -1,0 +1,12 @@
+//! retentiond's own trail: what was changed is found, what was pruned is not taken for it, and a second program agrees.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
+
+#[path = "trail/python.rs"]
+mod python;
+#[path = "trail/states.rs"]
+mod states;
+mod support;
+#[path = "trail/tampering.rs"]
+mod tampering;
+#[path = "trail/written.rs"]
+mod written;
