@@ -3,7 +3,8 @@
 //! **Invariant.** The keys of a batch are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen, the batch is rolled back and chosen anew. A child goes
 //! only because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
-//! transactions, itself last. Rows of one table that are tied to one another (`goes_with`) go in one transaction.
+//! transactions, itself last, and each of these loses its own before it goes. Rows of one table that are tied to one
+//! another (`goes_with`) go in one transaction.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
 use super::pace::Throttle;
-use super::rows::{apply, bare_rows, file_rows, lock, remove_branch, remove_roots};
+use super::rows::{apply, file_rows, last_of, lock, remove_branch, remove_roots};
 use super::sets;
 use super::windows::{blocked, note, open};
 use super::{Context, Done, Halt, RemovalError, Task};
@@ -166,6 +167,7 @@ impl Walk<'_> {
     fn look(&self, context: &Context<'_>, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Look, RemovalError> {
         let Some(mut chosen) = self.choice.next(conn, after, self.throttle.size())? else { return Ok(Look::Nothing) };
         let alone = chosen.keys.len() == 1;
+        let mut deepest = None;
         for (index, branch) in self.task.branches.iter().enumerate() {
             let Some(child) = self.graph.node(&branch.data) else { continue };
             let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
@@ -176,14 +178,15 @@ impl Walk<'_> {
                 .first()
                 .and_then(|row| row.count(0))
                 .unwrap_or_default();
+            if found > 0 && deepest.is_none() {
+                deepest = Some((index, !child.key.is_empty()));
+            }
             if found.unsigned_abs() > cap {
-                let drained = alone && !child.key.is_empty();
-                return Ok(if drained {
-                    Look::Drain(Box::new(chosen), index)
-                } else if alone {
-                    Look::Batch(Box::new(chosen))
-                } else {
-                    Look::TooMuch
+                // What lies deepest goes first, however little it is: a drained child leaves none of its own behind.
+                return Ok(match deepest {
+                    _ if !alone => Look::TooMuch,
+                    Some((deepest, true)) => Look::Drain(Box::new(chosen), deepest),
+                    _ => Look::Batch(Box::new(chosen)),
                 });
             }
             // A row whose reference is unlinked keeps its file.
@@ -272,28 +275,34 @@ impl Walk<'_> {
         let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
         let mut sorted = Sorted::default();
         let filed = child.file.as_ref().filter(|_| branch.action != Action::Unlink);
-        let found = match filed {
-            Some(file) => file_rows(conn, self.graph, child, file, &rows, MOST_FILES)?,
-            None => bare_rows(conn, child, &rows, MOST_CHILDREN / 4)?,
+        let key = child.key_operands(&child.own());
+        let some = match filed {
+            Some(file) => {
+                let found = file_rows(conn, self.graph, child, file, &rows, MOST_FILES)?;
+                sort_out(context, conn, child, file, found, &mut sorted)?;
+                if sorted.keys.is_empty() {
+                    let message = format!("`{}`: paths of all rows of one parent are refused", child.name);
+                    return Err(RemovalError::Doubt(message));
+                }
+                Expr::KeyIn(key, std::mem::take(&mut sorted.keys))
+            }
+            // A stretch of the key: of a long list of keys and the links up, SQLite tries each key for each ancestor.
+            None => match last_of(conn, child, &rows, MOST_CHILDREN / 4)? {
+                Some(last) => Expr::KeyUpTo(key, last),
+                None => return Ok(None),
+            },
         };
-        match filed {
-            Some(file) => sort_out(context, conn, child, file, found, &mut sorted)?,
-            None => sorted.keys = found.into_iter().map(|row| row.key).collect(),
-        }
-        if sorted.keys.is_empty() {
-            return Err(RemovalError::Doubt(format!("`{}`: paths of all rows of one parent are refused", child.name)));
-        }
         let id = batch::next_id(context);
         let moved = sorted.planned;
         let mut locked = lock_trash(context, &sorted.paths)?;
         let trash = Trash::move_all(&mut locked, &id, std::mem::take(&mut sorted.paths))?;
         done.missing += trash.missing;
         let (task, node, locked) = (self.task, self.node, &self.choice.locked);
-        let listed = Expr::KeyIn(child.key_operands(&child.own()), sorted.keys).and(rows);
+        let some = some.and(rows);
         let shared = &*context;
         let result = batch::transact(shared, conn, task, node, &id, |conn: &mut Conn| {
             lock(conn, node, locked, &chosen.keys)?;
-            let rows = apply(shared, conn, branch, child, listed.clone())?;
+            let rows = apply(shared, conn, branch, child, some.clone())?;
             Ok(vec![Part { data: child.name.clone(), action: branch.action, rows, files: moved }])
         });
         settle(context, trash, result)

@@ -112,13 +112,26 @@ pub(super) fn file_rows(
     read_rows(conn, node, &lookups, condition, limit)
 }
 
-pub(super) fn bare_rows(
+/// The key of the last of the next `limit` rows, in the key's order.
+pub(super) fn last_of(
     conn: &mut Conn,
     node: &Node,
     condition: &Expr,
     limit: u64,
-) -> Result<Vec<FileRow>, RemovalError> {
-    read_rows(conn, node, &[], condition, limit)
+) -> Result<Option<Vec<Sealed>>, RemovalError> {
+    let columns = node.key_operands(&node.own());
+    let read = Read {
+        table: &node.at,
+        columns: &columns,
+        lookups: &[],
+        condition,
+        order: &columns,
+        skip: 0,
+        limit,
+        lock: false,
+    };
+    let last = conn.rows(&statements::read(node.backend, &read))?.pop();
+    Ok(last.map(|row| row.into_values().into_iter().flatten().collect()))
 }
 
 pub(super) fn read_rows(

@@ -56,6 +56,45 @@ fn two_children_and_grandchildren_under_foreign_keys() {
     }
 }
 
+/// One parent has more children than a batch takes, and few of these have children: nobody's children are left without
+/// theirs, with foreign keys and without.
+#[test]
+fn more_children_than_a_batch_go_after_their_own() {
+    for (db, keyed) in ALL.into_iter().flat_map(|db| [(db, true), (db, false)]) {
+        let key = |column: &str, to: &str| {
+            if keyed { format!(", FOREIGN KEY ({column}) REFERENCES {to} (id)") } else { String::new() }
+        };
+        let schema = format!(
+            "{PARENTS} CREATE TABLE mails (id {{big}} PRIMARY KEY, parent {{big}}, fate {{text}}{});
+             CREATE TABLE files (id {{big}} PRIMARY KEY, mail {{big}}, fate {{text}}{});
+             CREATE INDEX mails_parent ON mails (parent); CREATE INDEX files_mail ON files (mail);",
+            key("parent", "parents"),
+            key("mail", "mails")
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("mails", "belongs_to = { data = \"parents\", by = \"parent\" }"),
+            entry("files", "belongs_to = { data = \"mails\", by = \"mail\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "mails", "files"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', NULL, NULL, 'goes'), (2, '2030-01-01 00:00:00', NULL, NULL, 'stays'),
+               (3, '2020-01-02 00:00:00', NULL, NULL, 'goes');",
+        );
+        let mut mails: Vec<String> = (1..=22_000).map(|id| format!("{id}, 1, 'goes'")).collect();
+        mails.extend((22_001..=22_010).map(|id| format!("{id}, 2, 'stays'")));
+        mails.extend((22_011..=22_020).map(|id| format!("{id}, 3, 'goes'")));
+        site.database.insert("mails", &mails);
+        let files = (1..=22_020).step_by(5).map(|mail| {
+            let fate = if (22_001..=22_010).contains(&mail) { "stays" } else { "goes" };
+            format!("{mail}, {mail}, '{fate}'")
+        });
+        site.database.insert("files", &files.collect::<Vec<_>>());
+        site.purge("it");
+    }
+}
+
 /// The first column of a link is NULL in one parent, its second holds the key of another: the children of that other
 /// stay, whatever the order in which the links are looked at.
 #[test]
