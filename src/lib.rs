@@ -16,6 +16,7 @@
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
 //! | [`removal`] | rows and files go, batch by batch |
+//! | [`report`] | what is held about one person: read once, written in four formats |
 //! | [`demo`] | the contact centre, generated |
 //! | [`jobs`] | the kinds of job, one file each |
 //! | [`control`] | the site opened from its file, a job run under its lease and remembered |
@@ -23,8 +24,8 @@
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
-//! store | mail | files | schedule → trail | holds → graph → plan → removal → demo → jobs → control → daemon → cli → main`; siblings
-//! never import each other. `tests/layers.rs` holds it.
+//! store | mail | files | schedule → trail | holds → graph → plan → removal → report → demo → jobs → control → daemon → cli →
+//! main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -46,6 +47,8 @@ pub mod graph;
 pub mod plan;
 
 pub mod removal;
+
+pub mod report;
 
 pub mod demo;
 

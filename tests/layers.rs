@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["graph", "demo"],
     &["plan"],
     &["removal"],
+    &["report"],
     &["jobs"],
     &["control"],
     &["daemon"],

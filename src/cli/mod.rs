@@ -17,6 +17,7 @@ mod plan;
 mod privilege;
 mod progress;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod seed;
@@ -100,6 +101,12 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Erases one person: shows what would go, asks, removes it, and writes a receipt.
     Erase(erase::EraseArgs),
+    /// Reports all that is held about one person: as PDF, JSON, CSV and HTML.
+    ///
+    /// Searches every entry of the data map as `erase` does, and shows what an erasure would remove or name as kept, by
+    /// category, with purpose, legal basis and retention time. What is somebody else's in it is masked. A search by
+    /// address that matches more than 1 000 rows is refused; narrow it with --from and --to.
+    Report(report::ReportArgs),
     /// Shows the jobs and when they run next, in their zone and in UTC.
     Jobs(JobsArgs),
     /// Shows past runs and their outcomes.
@@ -124,7 +131,11 @@ enum Command {
     #[command(hide = true)]
     Seed(SeedArgs),
     /// Prints the JSON Schema of jobs.toml.
-    Schema,
+    Schema {
+        /// Prints the schema of a personal data report in JSON instead.
+        #[arg(long)]
+        report: bool,
+    },
     /// Prints completions for a shell.
     Completions {
         /// The shell.
@@ -148,7 +159,7 @@ impl Command {
     fn reads_policy(&self) -> bool {
         match self {
             Self::Check(args) => !args.unit,
-            Self::Demo(_) | Self::Seed(_) | Self::Schema | Self::Completions { .. } | Self::Man { .. } => false,
+            Self::Demo(_) | Self::Seed(_) | Self::Schema { .. } | Self::Completions { .. } | Self::Man { .. } => false,
             _ => true,
         }
     }
@@ -308,14 +319,14 @@ pub fn main() -> std::process::ExitCode {
     match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            report(&failure, cli.format);
+            tell(&failure, cli.format);
             failure.exit().into()
         }
     }
 }
 
 /// Text to standard error, JSON to standard output.
-fn report(failure: &Failure, format: Format) {
+fn tell(failure: &Failure, format: Format) {
     if format == Format::Json {
         say!("{}", failure.to_json());
     }
@@ -332,6 +343,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::status(cli, args),
         Command::Replay(args) => replay::replay(cli, args),
         Command::Erase(args) => erase::erase(cli, args),
+        Command::Report(args) => report::report(cli, args),
         Command::Jobs(args) => jobs::jobs(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
@@ -343,7 +355,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::init(cli, args),
         Command::Demo(args) => demo::demo(cli, args),
         Command::Seed(args) => seed::seed(cli, args),
-        Command::Schema => schema::schema(),
+        Command::Schema { report } => schema::schema(*report),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Man { out } => completions::man(out.as_deref()),
     }

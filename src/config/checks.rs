@@ -90,6 +90,8 @@ fn fill(entry: &mut Entry, model: &Entry) {
         table,
         category,
         title,
+        titles,
+        show_others,
         key,
         label,
         stub,

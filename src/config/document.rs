@@ -41,6 +41,8 @@ pub struct Document {
     pub limits: Limits,
     /// What diagnostic logs may hold.
     pub diagnostics: Diagnostics,
+    /// How reports about persons look.
+    pub report: ReportKeys,
     /// The stores.
     pub stores: BTreeMap<StoreName, Store>,
     /// The kinds of person.
@@ -166,6 +168,36 @@ pub struct Diagnostics {
     pub personal_data_until: Option<String>,
 }
 
+/// `[report]`: how reports about persons look.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportKeys {
+    /// The language of their texts: `en`, `de` or `fi`, or one of the operator's own. Default `en`.
+    #[serde(default = "ReportKeys::default_language")]
+    pub language: String,
+    /// A folder with texts and pages that take the place of the built-in ones: `LANGUAGE.toml`, `report.html`.
+    pub templates: Option<String>,
+    /// Most records of a category in a PDF; the rest is in the data files. Default 200.
+    #[serde(default = "ReportKeys::default_max_rows_in_pdf")]
+    pub max_rows_in_pdf: u64,
+}
+
+impl ReportKeys {
+    fn default_language() -> String {
+        "en".to_owned()
+    }
+
+    fn default_max_rows_in_pdf() -> u64 {
+        200
+    }
+}
+
+impl Default for ReportKeys {
+    fn default() -> Self {
+        Self { language: Self::default_language(), templates: None, max_rows_in_pdf: Self::default_max_rows_in_pdf() }
+    }
+}
+
 /// `[stores.NAME]`: a database or a file store.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +302,12 @@ pub struct Entry {
     pub category: Option<CategoryName>,
     /// Its human title, for reports.
     pub title: Option<String>,
+    /// Human titles of its columns, for reports: column to title. Default: made from the column's name.
+    pub titles: Option<BTreeMap<String, String>>,
+    /// Columns that a report about a person shows although what stands there may be somebody else's. Without this, an
+    /// address or key that is not the person's is masked, and so is, in rows that are about somebody else as well, what
+    /// anonymising would overwrite.
+    pub show_others: Option<OneOrMany>,
     /// The columns that tell rows apart; default: the primary key.
     pub key: Option<OneOrMany>,
     /// Columns that name the row to a person.

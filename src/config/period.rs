@@ -90,6 +90,16 @@ impl Period {
         at.checked_sub_signed(TimeDelta::hours(i64::from(self.hours)))
     }
 
+    /// The instant that lies this long after `at`, by the calendar of `zone`: about when a row of that time expires. For
+    /// people to read, never for a cutoff.
+    pub fn after(&self, at: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
+        let civil = at.with_timezone(&zone).naive_local();
+        let civil =
+            civil.checked_add_months(Months::new(self.months))?.checked_add_days(Days::new(u64::from(self.days)))?;
+        let at = if self.months == 0 && self.days == 0 { at } else { earliest(civil, zone)? };
+        at.checked_add_signed(TimeDelta::hours(i64::from(self.hours)))
+    }
+
     /// Roughly how long it is: a month counts 30.44 days. For limits and waits, never for a cutoff.
     pub fn approximate(&self) -> TimeDelta {
         TimeDelta::seconds(i64::from(self.months) * 2_629_746)

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::document::{
-    Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, State, Store,
+    Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, ReportKeys, State, Store,
 };
 use super::timing::Timing;
 use super::values::Zone;
@@ -32,6 +32,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "pace": of::<Pace>(&mut generator),
         "limits": of::<Limits>(&mut generator),
         "diagnostics": of::<Diagnostics>(&mut generator),
+        "report": of::<ReportKeys>(&mut generator),
         "stores": stores,
         "people": people,
         "categories": categories,

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
-use super::document::{Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, State};
+use super::document::{Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, ReportKeys, State};
 use super::source::Source;
 use super::timing::{self, Timing};
 use super::values::UrlSource;
@@ -21,7 +21,7 @@ use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "timezone",
     "enabled",
     "include",
@@ -33,6 +33,7 @@ const SECTIONS: [&str; 16] = [
     "pace",
     "limits",
     "diagnostics",
+    "report",
     "stores",
     "people",
     "categories",
@@ -82,6 +83,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         pace: Pace::default(),
         limits: Limits::default(),
         diagnostics: DiagnosticsKeys::default(),
+        report: ReportKeys::default(),
         stores: BTreeMap::new(),
         people: BTreeMap::new(),
         categories: BTreeMap::new(),
@@ -116,6 +118,7 @@ fn read_section(
         "pace" => set(&mut document.pace, read(file, value, diagnostics)),
         "limits" => set(&mut document.limits, read(file, value, diagnostics)),
         "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
+        "report" => set(&mut document.report, read(file, value, diagnostics)),
         "stores" => read_named(&mut document.stores, file, value, diagnostics),
         "people" => read_named(&mut document.people, file, value, diagnostics),
         "categories" => read_named(&mut document.categories, file, value, diagnostics),

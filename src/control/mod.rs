@@ -19,6 +19,7 @@ pub mod persons;
 pub mod ran;
 pub mod receipt;
 pub mod replaying;
+pub mod reporting;
 pub mod runner;
 pub mod site;
 pub mod survey;

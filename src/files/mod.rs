@@ -24,6 +24,7 @@ mod recover;
 mod root;
 mod template;
 mod trash;
+mod unnamed;
 
 #[cfg(test)]
 mod crash_tests;
@@ -36,3 +37,4 @@ pub use recover::{Recovery, Swept};
 pub use root::{FileFacts, Root, RootOptions, create_marker};
 pub use template::{PathTemplate, TemplateRefused};
 pub use trash::{Restored, Trash, TrashBatch, TrashCounts};
+pub use unnamed::{Pending, unnamed};

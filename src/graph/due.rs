@@ -148,7 +148,8 @@ pub fn expired(graph: &Graph, node: &Node, scope: &Scope, alias: u8, cutoff: Dat
     along(graph, std::slice::from_ref(edge), scope, alias, &|scope, alias| expired(graph, parent, scope, alias, cutoff))
 }
 
-fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+/// The rows that do not satisfy what their entry requires.
+pub fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
     match &node.requires {
         None => Expr::Any(Vec::new()),
         Some(Requirement::Columns(condition)) => Expr::IsNotTrue(Box::new(condition.expr(graph, scope, alias))),

@@ -54,6 +54,12 @@ fn resolve_entry(
         _ => None,
     };
     let marker = entry.marker.as_deref().and_then(|column| resolve_marker(column, &table, catalog.backend, reporter));
+    for name in entry.titles.iter().flat_map(BTreeMap::keys) {
+        reporter.column(&table, name, &["titles", name]);
+    }
+    for name in entry.show_others.iter().flat_map(|open| &open.0) {
+        reporter.column(&table, name, &["show_others"]);
+    }
     let (overwrites, hash_keys) = overwrites::resolve(entry, &table, catalog.backend, marker.is_some(), reporter);
     Some(Node {
         name: name.clone(),

@@ -19,6 +19,7 @@ use crate::redact::Sealed;
 use crate::store::target::{Expr, Scope};
 
 pub mod find;
+pub mod remaining;
 pub mod scan;
 mod slices;
 mod staying;
@@ -276,6 +277,11 @@ impl<'a> Walk<'a> {
     pub fn shown(&self, node: &Node, scope: &Scope, alias: u8) -> Expr {
         let names = if self.can_name(node) { self.names(node, scope, alias) } else { Expr::Any(Vec::new()) };
         Expr::Any(vec![names, self.reached(node, true, scope, alias)])
+    }
+
+    /// Whether rows of an entry can mention the person.
+    pub fn can_mention(&self, node: &Node) -> bool {
+        !self.mention_pairs(node).is_empty()
     }
 
     /// Rows in which one of the mentioning columns holds an address of the person.

@@ -27,6 +27,7 @@ use crate::names::{DataName, JobName, StoreName};
 use crate::plan::policy::{self, Policy};
 use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
 use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, probe};
+use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError, held};
 
@@ -130,6 +131,11 @@ impl Job for AuditRollup {
 
     fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    fn keeps(&self) -> Vec<Keeping> {
+        let (only, keep) = (Resolved::nothing(), self.spec.keep.clone());
+        vec![Keeping { data: self.spec.data.clone(), only, only_text: String::new(), overrides: Vec::new(), keep }]
     }
 
     fn stores(&self, graph: &Graph) -> Vec<StoreName> {

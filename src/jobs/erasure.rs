@@ -9,20 +9,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::retention_purge::counting::{files_of, held_rows, one};
+use super::retention_purge::counting::{files_of, held_rows};
 use super::session::{Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
 use super::{Job, retention_purge};
 use crate::graph::due::Rows;
-use crate::graph::ties::Ties;
 use crate::graph::walk::find::{self, MOST_FOUND, Search};
+use crate::graph::walk::remaining::{Left, counted, remaining, ties};
 use crate::graph::walk::{Change, Slice};
 use crate::graph::{Due, Graph, Node, Subject, Walk};
 use crate::names::{JobName, StoreName};
 use crate::plan::policy::{Policy, value};
 use crate::plan::{Action, Kept, Plan, Remaining, Step, Strategy};
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, choose_strategy, references};
-use crate::store::target::{Expr, statements};
+use crate::store::target::Expr;
 use crate::store::{Access, Backend, Conn};
 
 /// The kind, as run records call it.
@@ -84,7 +84,7 @@ impl Erasure {
         }
         let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
         let mut plan = Plan::new(self.name.clone(), KIND, None, basis, steps);
-        plan.remains = self.remains(look, &walk, &subject)?;
+        plan.remains = self.remains(look, &subject)?;
         for step in plan.steps.iter().filter(|step| step.held > 0) {
             let (data, store) = (step.data.clone(), step.store.clone());
             plan.remains.push(Remaining { data, store, rows: step.held, ground: HELD.to_owned() });
@@ -93,33 +93,10 @@ impl Erasure {
     }
 
     /// What stays, and why.
-    fn remains(
-        &self,
-        look: &Look<'_>,
-        walk: &Walk<'_>,
-        subject: &Arc<Subject>,
-    ) -> Result<Vec<Remaining>, RemovalError> {
-        let mut all = Vec::new();
-        for left in walk.remains() {
-            let Some(node) = look.graph.node(&left.data).filter(|node| self.is_here(node)) else { continue };
-            let mut conn = find::open(look.stores, node)?;
-            let rows = conn.transaction(Access::ReadOnly, |conn| counted(conn, node, &left.rows))?;
-            if rows > 0 {
-                all.push(Remaining { data: left.data, store: node.store.clone(), rows, ground: left.ground });
-            }
-        }
-        for node in look.graph.children_first().filter(|node| self.is_here(node)) {
-            let Some(ties) = ties(look.graph, node, subject) else { continue };
-            let scope = node.own();
-            let mine = Due::going(Arc::clone(subject)).expr(look.graph, node, &scope, 0);
-            let mut conn = find::open(look.stores, node)?;
-            let rows = counted(&mut conn, node, &mine.and(ties.apart(look.graph, node, &scope)))?;
-            if rows > 0 {
-                let ground = "they go together with rows that stay".to_owned();
-                all.push(Remaining { data: node.name.clone(), store: node.store.clone(), rows, ground });
-            }
-        }
-        Ok(all)
+    fn remains(&self, look: &Look<'_>, subject: &Arc<Subject>) -> Result<Vec<Remaining>, RemovalError> {
+        let left = remaining(look.graph, look.stores, subject, self.only.as_ref())?;
+        let named = |left: Left| Remaining { data: left.data, store: left.store, rows: left.rows, ground: left.ground };
+        Ok(left.into_iter().map(named).collect())
     }
 
     fn remove(
@@ -239,11 +216,6 @@ fn rule_of(change: Change) -> &'static str {
     }
 }
 
-/// Rows that go together with rows of somebody else stay.
-fn ties(graph: &Graph, node: &Node, subject: &Arc<Subject>) -> Option<Ties> {
-    Ties::of(graph, node, |_| vec![Due::going(Arc::clone(subject))])
-}
-
 fn count(look: &Look<'_>, slice: Slice, subject: &Arc<Subject>) -> Result<(Work, Vec<Step>), RemovalError> {
     let Slice { change, node, rows } = slice;
     let graph = look.graph.with(node.clone());
@@ -297,10 +269,6 @@ fn steps(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<Vec
     let held = held_rows(conn, node, &task.held_rows(graph, node))?;
     steps.push(Step { held, ..step(node, task, found, node.fate.into(), None) });
     Ok(steps)
-}
-
-fn counted(conn: &mut Conn, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
-    Ok(one(conn, &statements::count(node.backend, &node.at, None, rows))?.rows)
 }
 
 fn step(node: &Node, task: &Task, (rows, files): (u64, u64), action: Action, with: Option<&Node>) -> Step {

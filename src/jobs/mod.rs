@@ -18,6 +18,7 @@ use crate::graph::Graph;
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Plan, Policy};
 use crate::removal::RemovalError;
+use crate::report::Keeping;
 
 pub use session::{Approver, Decided, Look, Outcome, Overdue, Report, Session};
 
@@ -41,6 +42,10 @@ pub trait Job: Send + Sync {
     fn overdue(&self, look: &Look<'_>) -> Result<Vec<Overdue>, RemovalError> {
         let _ = look;
         Ok(Vec::new())
+    }
+    /// How long the job keeps rows of which entries: what a report about a person says of them.
+    fn keeps(&self) -> Vec<Keeping> {
+        Vec::new()
     }
     /// What a run would do now; changes nothing.
     ///

@@ -27,6 +27,7 @@ use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
+use crate::report::Keeping;
 
 mod checks;
 pub(super) mod counting;
@@ -145,6 +146,22 @@ impl Job for RetentionPurge {
 
     fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    fn keeps(&self) -> Vec<Keeping> {
+        let of = |rules: &Rules| Keeping {
+            data: rules.data.clone(),
+            only: rules.only.clone(),
+            only_text: self.spec.only.to_string(),
+            overrides: rules
+                .overrides
+                .iter()
+                .zip(&self.spec.overrides)
+                .map(|(matching, written)| (matching.clone(), written.matching.to_string(), written.keep.clone()))
+                .collect(),
+            keep: self.spec.keep.clone(),
+        };
+        self.rules.iter().map(of).collect()
     }
 
     fn needs(&self, document: &Document) -> BTreeSet<StoreName> {

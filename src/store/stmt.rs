@@ -237,6 +237,11 @@ impl TextRow {
         self.0
     }
 
+    /// How many bytes the values have in all.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().flatten().map(|value| value.expose().len()).sum()
+    }
+
     /// Column `index` as a whole number: for counts and sizes, which say nothing about a person.
     pub fn count(&self, index: usize) -> Option<i64> {
         self.get(index)?.expose().parse().ok()

@@ -46,7 +46,12 @@ pub struct Remains {
     pub rows: Expr,
     /// Why.
     pub ground: String,
+    /// Whether they are about the person; others are about somebody else alone.
+    pub about: bool,
 }
+
+/// Why rows stay that belong to the person's rows and are somebody else's alone.
+const OTHERS: &str = "they are about another person";
 
 impl Walk<'_> {
     /// What an erasure does, in its order.
@@ -217,7 +222,8 @@ impl Walk<'_> {
             let scope = node.own();
             let mut add = |rows: Expr, ground: &str| {
                 if !is_never(&rows) {
-                    all.push(Remains { data: node.name.clone(), rows, ground: ground.to_owned() });
+                    let about = ground != OTHERS;
+                    all.push(Remains { data: node.name.clone(), rows, ground: ground.to_owned(), about });
                 }
             };
             if !self.can_reach(node) {
@@ -250,7 +256,7 @@ impl Walk<'_> {
             if !below.is_empty() {
                 let names = if self.can_name(node) { self.names(node, &scope, 0) } else { Expr::Any(Vec::new()) };
                 let theirs = Expr::Any(below).and(self.is_anothers(node, &scope, 0)).and(names.negated());
-                add(theirs, "they are about another person");
+                add(theirs, OTHERS);
             }
         }
         all

@@ -132,11 +132,37 @@ pub enum Lookup {
         /// How the parent is found.
         condition: Box<Expr>,
     },
+    /// The number of the first of some conditions that holds for the row; NULL when none does.
+    Which(Vec<Expr>),
+    /// The same of a parent's row.
+    ParentsWhich {
+        /// The parent's table.
+        table: TableRef,
+        /// Its alias.
+        alias: u8,
+        /// The conditions on it.
+        ways: Vec<Expr>,
+        /// How the parent is found.
+        condition: Box<Expr>,
+    },
 }
 
 impl Lookup {
     fn write(&self, stmt: &mut Stmt, backend: Backend) {
-        let (Self::Own(operand) | Self::Parent { operand, .. }) = self;
+        let operand = match self {
+            Self::Own(operand) | Self::Parent { operand, .. } => operand,
+            Self::Which(ways) => return write_which(stmt, backend, ways),
+            Self::ParentsWhich { table, alias: number, ways, condition } => {
+                stmt.sql("(SELECT ");
+                write_which(stmt, backend, ways);
+                stmt.sql(" FROM ");
+                table.write(stmt);
+                stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
+                condition.write(stmt, backend);
+                stmt.sql(")");
+                return;
+            }
+        };
         let mut inner = Stmt::default();
         operand.write(&mut inner);
         if let Self::Parent { table, alias: number, condition, .. } = self {
@@ -151,6 +177,26 @@ impl Lookup {
             dialect::read_expression(stmt, &operand.column, backend, &inner);
         }
     }
+}
+
+/// The numbers of conditions.
+const NUMBERS: [&str; 33] = [
+    "'0'", "'1'", "'2'", "'3'", "'4'", "'5'", "'6'", "'7'", "'8'", "'9'", "'10'", "'11'", "'12'", "'13'", "'14'",
+    "'15'", "'16'", "'17'", "'18'", "'19'", "'20'", "'21'", "'22'", "'23'", "'24'", "'25'", "'26'", "'27'", "'28'",
+    "'29'", "'30'", "'31'", "'32'",
+];
+
+/// How many conditions a [`Lookup::Which`] tells apart.
+pub const MOST_WAYS: usize = NUMBERS.len();
+
+fn write_which(stmt: &mut Stmt, backend: Backend, ways: &[Expr]) {
+    stmt.sql("CASE");
+    for (way, number) in ways.iter().zip(NUMBERS) {
+        stmt.sql(" WHEN ");
+        way.write(stmt, backend);
+        stmt.sql(" THEN ").sql(number);
+    }
+    stmt.sql(" WHEN 1 = 0 THEN '' END");
 }
 
 /// Reads columns of rows as text.

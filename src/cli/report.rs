@@ -1,0 +1,94 @@
+//! `retentiond report`: what is held about one person, as files.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::whom::Whom;
+use super::{Cli, Format as Answer};
+use crate::clock::Clock;
+use crate::control::{Exit, Failure, Site, reporting};
+use crate::report::{Files, Format, Gathered};
+
+/// The options of a report.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    whom: Whom,
+    /// Writes the report into this folder, which is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// In which formats: pdf, json, csv, html.
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "pdf,json,csv,html")]
+    formats: Vec<Format>,
+    /// The language of its texts: en, de, fi, or one of the operator's own. Default: as [report] in jobs.toml says.
+    #[arg(long, value_name = "LANGUAGE")]
+    lang: Option<String>,
+}
+
+/// Reports about one person.
+pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
+    let Some(folder) = &args.out else { return request_mail() };
+    let site = Site::open(&cli.config)?;
+    let named = args.whom.resolve(&site)?;
+    let now = Clock::system().now();
+    let id = new_id(now);
+    let report = reporting::gather(&site, named.subject, args.lang.clone(), id.clone(), now)?;
+    make(folder)?;
+    let files = report.files(&args.formats, folder)?;
+    show(cli, &id, &report, &files);
+    Ok(Exit::Done)
+}
+
+/// A report by mail.
+fn request_mail() -> Result<Exit, Failure> {
+    let text = "error: say where the report is to be written: --out DIR. This version sends none by mail yet";
+    Err(Failure::new(Exit::Usage, text))
+}
+
+fn new_id(now: chrono::DateTime<chrono::Utc>) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos())).to_string()
+}
+
+/// Makes the folder, for its owner alone.
+fn make(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::new(Exit::Usage, format!("error: --out {}: {error}", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was found and written; nothing of it is personal data.
+fn show(cli: &Cli, id: &str, report: &Gathered, files: &Files) {
+    let model = report.report();
+    if cli.format == Answer::Json {
+        let categories: serde_json::Map<String, serde_json::Value> =
+            report.counts().iter().map(|(name, rows)| (name.to_string(), (*rows).into())).collect();
+        let written: Vec<_> = files
+            .written
+            .iter()
+            .map(|file| serde_json::json!({ "format": file.format, "path": file.path, "bytes": file.bytes }))
+            .collect();
+        let missing: Vec<_> =
+            files.missing.iter().map(|(format, why)| serde_json::json!({ "format": format, "why": why })).collect();
+        let rows = model.rows();
+        say!(
+            "{}",
+            serde_json::json!({ "report": id, "rows": rows, "categories": categories, "files": written, "missing": missing })
+        );
+    } else {
+        for (_, title, rows) in model.counts() {
+            say!("{rows:>9}  {title}");
+        }
+        for file in &files.written {
+            say!("{}", file.path.display());
+        }
+    }
+    for (_, why) in &files.missing {
+        eprintln!("warning: {why}");
+    }
+}

@@ -1,0 +1,108 @@
+//! One page of HTML, laid out by a template; the records come to it one after the other.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Value};
+
+use crate::report::line::{Line, readable};
+use crate::report::spool::{Spool, Stretch};
+use crate::report::texts::Texts;
+use crate::report::{EntryAbout, Gathered, Part, ReportError};
+
+/// Writes the page.
+pub(in crate::report) fn html(report: &Gathered, out: &mut dyn Write) -> Result<(), ReportError> {
+    let broken = |error: minijinja::Error| {
+        let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
+        ReportError::Texts(format!("report.html{line}: the page cannot be laid out: {:?}", error.kind()))
+    };
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(broken)?;
+    environment.set_syntax(syntax);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    let texts = Arc::new(report.texts.clone());
+    let words = Arc::clone(&texts);
+    // `fill("held", count=3)`: a sentence of the language, filled in.
+    environment.add_function("fill", move |key: String, holes: minijinja::value::Kwargs| {
+        let mut text = words.get(&key).to_owned();
+        for name in holes.args() {
+            let value: Value = holes.get(name)?;
+            text = text.replace(&format!("{{{name}}}"), &value.to_string());
+        }
+        Ok(text)
+    });
+    let words = Arc::clone(&texts);
+    environment.add_filter("word", move |key: String| words.get(&key).to_owned());
+    let words = Arc::clone(&texts);
+    environment.add_filter("period", move |text: String| words.period(&text));
+    let words = Arc::clone(&texts);
+    environment.add_filter("identifier", move |kind: String| {
+        let key = format!("kind.{kind}");
+        let word = words.get(&key);
+        if word == key { kind } else { word.to_owned() }
+    });
+    environment.add_filter("moment", |text: String| crate::report::readable(&text).into_owned());
+    environment.add_template("report.html", report.texts.page()).map_err(broken)?;
+    let page = environment.get_template("report.html").map_err(broken)?;
+    let source = Source { spool: report.spool.clone(), texts, failed: Arc::default() };
+    let categories: Vec<Value> = report.parts.iter().map(|part| category(part, &source)).collect();
+    let values = BTreeMap::from([
+        ("head", Value::from(Serde(&report.head))),
+        ("rows", Value::from(report.parts.iter().map(|part| part.about.rows).sum::<u64>())),
+        ("categories", Value::from(categories)),
+    ]);
+    let mut buffered = std::io::BufWriter::with_capacity(256 * 1024, out);
+    page.render_captured_to(values, &mut buffered).map_err(broken)?;
+    buffered.flush()?;
+    if source.failed.load(Ordering::Relaxed) {
+        return Err(std::io::Error::other("its records cannot be read again").into());
+    }
+    Ok(())
+}
+
+/// Where the page's records come from.
+#[derive(Clone)]
+struct Source {
+    spool: Spool,
+    texts: Arc<Texts>,
+    /// Records could not be read again: the page is not whole.
+    failed: Arc<AtomicBool>,
+}
+
+fn category(part: &Part, source: &Source) -> Value {
+    let entries: Vec<Value> = part.entries.iter().map(|(about, stretch)| entry(about, *stretch, source)).collect();
+    Value::from(BTreeMap::from([("about", Value::from(Serde(&part.about))), ("entries", Value::from(entries))]))
+}
+
+fn entry(about: &EntryAbout, stretch: Stretch, source: &Source) -> Value {
+    let source = source.clone();
+    let records = Value::make_iterable(move || source.records(stretch));
+    Value::from(BTreeMap::from([("about", Value::from(Serde(about))), ("records", records)]))
+}
+
+impl Source {
+    /// The records of an entry, each made when the page comes to it.
+    fn records(&self, stretch: Stretch) -> impl Iterator<Item = Value> + Send + Sync + use<> {
+        let mut lines = self.spool.lines(stretch);
+        let (texts, failed) = (Arc::clone(&self.texts), Arc::clone(&self.failed));
+        let mut text = String::new();
+        std::iter::from_fn(move || {
+            let next = lines.next_into(&mut text).map(|more| more.then(|| serde_json::from_str::<Line<'_>>(&text)));
+            let Ok(None | Some(Ok(_))) = next else {
+                failed.store(true, Ordering::Relaxed);
+                return None;
+            };
+            let line = next.ok()??.ok()?;
+            let values: Vec<Value> = line.values.0.iter().map(|value| Value::from(readable(value, &texts))).collect();
+            Some(Value::from(BTreeMap::from([
+                ("cells", Value::from(values)),
+                ("kept_until", Value::from(line.kept_until.unwrap_or_default())),
+                ("mentioned", Value::from(line.mentioned)),
+            ])))
+        })
+    }
+}
