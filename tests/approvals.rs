@@ -221,6 +221,11 @@ fn an_approval_does_not_hold_for_anything_else() {
         world.sql("CREATE TRIGGER t AFTER DELETE ON logs BEGIN SELECT 1; END");
     });
     let world = World::new();
+    world.sql("CREATE TRIGGER t AFTER DELETE ON logs BEGIN SELECT 1; END");
+    stays("a trigger that does something else", &world, &|world| {
+        world.sql("DROP TRIGGER t; CREATE TRIGGER t AFTER DELETE ON logs BEGIN SELECT 2; END");
+    });
+    let world = World::new();
     stays("73 hours", &world, &|world| {
         drop(world.state_sql("UPDATE plans SET approved_until = datetime(approved_until, '-73 hours')"))
     });

@@ -381,3 +381,30 @@ fn sqlite_is_read_whole() {
     load(&url, "ANALYZE;");
     assert_eq!(found(&read(&url), "nokey").estimated_rows, Some(3));
 }
+
+#[test]
+fn a_trigger_that_does_something_else_makes_it_another_table() {
+    let cases = [
+        (
+            support::postgres().fresh_database(),
+            "CREATE TABLE t (id int PRIMARY KEY);
+             CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER g BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f();",
+            "CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';",
+        ),
+        (
+            support::mariadb().fresh_database(),
+            "CREATE TABLE t (id int PRIMARY KEY);
+             CREATE TRIGGER g BEFORE DELETE ON t FOR EACH ROW SET @x = 1;",
+            "CREATE OR REPLACE TRIGGER g BEFORE DELETE ON t FOR EACH ROW SET @x = 2;",
+        ),
+    ];
+    for (url, before, change) in cases {
+        support::run_sql(&url, before);
+        let fingerprint = || found(&read(&url), "t").fingerprint();
+        let first = fingerprint();
+        assert_eq!(first, fingerprint(), "the same table is the same");
+        support::run_sql(&url, change);
+        assert_ne!(first, fingerprint(), "{url}");
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Table;
 
 impl Table {
-    /// What decides about a deletion here: columns and types, the key, foreign keys, triggers, rules, row security, engine.
+    /// What decides about a deletion here: columns and types, the key, foreign keys, triggers and what they do, rules, row security, engine.
     /// Partitions, indexes, privileges and statistics come and go without changing what rows mean; they are left out.
     pub fn fingerprint(&self) -> String {
         let mut text = format!(

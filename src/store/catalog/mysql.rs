@@ -223,6 +223,7 @@ fn trigger(row: &TextRow) -> Trigger {
         insert: event.contains("INSERT"),
         update: event.contains("UPDATE"),
         delete: event.contains("DELETE"),
+        body: text(row, 4).to_owned(),
         on_partition: None,
     }
 }

@@ -196,6 +196,7 @@ fn trigger(row: &TextRow) -> Trigger {
         insert: bits & 4 != 0,
         delete: bits & 8 != 0,
         update: bits & 16 != 0,
+        body: text(row, 3).to_owned(),
         on_partition: None,
     }
 }

@@ -108,8 +108,9 @@ pub(super) const CHECKS: &str = "
 
 /// Enabled triggers that somebody made.
 pub(super) const TRIGGERS: &str = "
-    SELECT tgrelid::text, tgname::text, tgtype::text
-    FROM pg_catalog.pg_trigger
+    SELECT tgrelid::text, tgname::text, tgtype::text, pg_catalog.pg_get_triggerdef(t.oid) || E'\\n' || p.prosrc
+    FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
     WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')
     ORDER BY tgrelid, tgname";
 

@@ -242,6 +242,7 @@ fn trigger(row: &TextRow) -> Trigger {
         insert: event == "INSERT",
         update: event == "UPDATE",
         delete: event == "DELETE",
+        body: text(row, 2).to_owned(),
         on_partition: None,
     }
 }

@@ -296,6 +296,8 @@ pub struct Trigger {
     pub update: bool,
     /// Whether deletes run it.
     pub delete: bool,
+    /// What it does, as the database tells it; the functions that it calls in turn are not followed.
+    pub body: String,
     /// The partition (`schema.name`) that has it, when the table as a whole has not.
     pub on_partition: Option<String>,
 }
