@@ -1,7 +1,7 @@
 //! Validated names: what an operator calls a store, a data entry, a job.
 //!
 //! Such a name stands in logs, metrics, ledger rows and mails, so it is short and plain: a letter, then letters, digits,
-//! `_` or `-`, 64 bytes at most. Names of tables and columns are another matter: they are whatever the database says.
+//! `_` or `-`, 64 bytes at most. A job of a tenant is named `job@tenant`, which is one name of 64 bytes too. Names of tables and columns are another matter: they are whatever the database says.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,8 +20,18 @@ fn valid(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// The job and the tenant in the name of a tenant's job.
+fn parts(name: &str) -> (&str, Option<&str>) {
+    name.split_once('@').map_or((name, None), |(job, tenant)| (job, Some(tenant)))
+}
+
+fn valid_job(name: &str) -> bool {
+    let (job, tenant) = parts(name);
+    name.len() <= 64 && valid(job) && tenant.is_none_or(valid)
+}
+
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $valid:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(try_from = "String", into = "String")]
@@ -37,14 +47,14 @@ macro_rules! names {
         impl FromStr for $name {
             type Err = BadName;
             fn from_str(text: &str) -> Result<Self, BadName> {
-                valid(text).then(|| Self(text.to_owned())).ok_or(BadName)
+                $valid(text).then(|| Self(text.to_owned())).ok_or(BadName)
             }
         }
 
         impl TryFrom<String> for $name {
             type Error = BadName;
             fn try_from(text: String) -> Result<Self, BadName> {
-                if valid(&text) { Ok(Self(text)) } else { Err(BadName) }
+                if $valid(&text) { Ok(Self(text)) } else { Err(BadName) }
             }
         }
 
@@ -70,17 +80,39 @@ macro_rules! names {
 
 names! {
     /// The name of a store, as in `[stores.operative]`.
-    StoreName;
+    StoreName valid;
     /// The name of a data entry, as in `[data.contacts]`.
-    DataName;
-    /// The name of a job, as in `[jobs.contacts]`.
-    JobName;
+    DataName valid;
+    /// The name of a job, as in `[jobs.contacts]`; of a tenant's, `contacts@acme`.
+    JobName valid_job;
+    /// The name of a tenant, as in `[tenants.acme]`.
+    TenantName valid;
     /// The name of a category of personal data, one of the five or the operator's own.
-    CategoryName;
+    CategoryName valid;
     /// The name of a case for whose sake data is held, as in `retentiond hold add CASE`.
-    CaseName;
+    CaseName valid;
     /// The name of a kind of person, as in `[people.user]`.
-    PersonName;
+    PersonName valid;
+}
+
+impl JobName {
+    /// The job of a tenant.
+    ///
+    /// # Errors
+    /// When both together are too long, or this is a tenant's already.
+    pub fn at(&self, tenant: &TenantName) -> Result<Self, BadName> {
+        format!("{self}@{tenant}").parse()
+    }
+
+    /// What the file calls it.
+    pub fn in_file(&self) -> &str {
+        parts(&self.0).0
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> Option<&str> {
+        parts(&self.0).1
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +124,15 @@ mod tests {
         for good in ["contacts", "a", "Chat-2", "audit_log_daily"] {
             assert!(good.parse::<DataName>().is_ok(), "{good}");
         }
+        let (job, acme): (JobName, TenantName) = ("contacts".parse().unwrap(), "acme".parse().unwrap());
+        let of_acme = job.at(&acme).unwrap();
+        assert_eq!(
+            (of_acme.as_str(), of_acme.in_file(), of_acme.tenant()),
+            ("contacts@acme", "contacts", Some("acme"))
+        );
+        assert_eq!((job.in_file(), job.tenant()), ("contacts", None));
+        assert!(of_acme.at(&acme).is_err() && "a@".parse::<JobName>().is_err() && "a@b".parse::<DataName>().is_err());
+        assert!("x".repeat(60).parse::<JobName>().unwrap().at(&acme).is_err());
         let long = "x".repeat(65);
         for bad in ["", " ", "2contacts", "_x", "a b", "a.b", "é", "a\n", long.as_str()] {
             assert!(bad.parse::<DataName>().is_err(), "{bad:?}");

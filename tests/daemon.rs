@@ -67,8 +67,9 @@ fn a_stop_ends_the_batch_and_the_next_daemon_goes_on() {
     let runs = logs.runs();
     assert_eq!(runs.all.last().unwrap().outcome.as_deref(), Some("stopped"));
     let second = Daemon::start(&logs, &[]);
-    logs.wait_until("the rest is done", || logs.left() == 0);
+    logs.wait_until("the rest is done", || logs.runs().all.last().unwrap().outcome.as_deref() == Some("complete"));
     assert_eq!(second.stop(), Some(0));
+    assert_eq!(logs.left(), 0);
     let slot = runs.all.last().unwrap().slot.clone();
     let of_slot: Vec<_> = logs.runs().all.into_iter().filter(|run| run.slot == slot).collect();
     let words: Vec<_> = of_slot.iter().map(|run| (run.trigger.as_str(), run.outcome.as_deref().unwrap())).collect();
@@ -287,10 +288,74 @@ fn a_clock_in_doubt_is_not_accepted_by_a_restart() {
 }
 
 #[test]
+fn while_the_state_is_away_nothing_is_begun_and_afterwards_nothing_was_lost() {
+    let logs = daemon::postgres_logs(1, "*/2 * * * * *", "catch_up = \"all\"");
+    let daemon = Daemon::start(&logs, &[]);
+    logs.wait_until("it works", || logs.left() == 0);
+    logs.cut_state();
+    logs.wait_until("it is noticed", || daemon.status().contains("state is away"));
+    // A run that was going may still end.
+    std::thread::sleep(Duration::from_secs(2));
+    logs.fill(0, 100);
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(logs.left(), 100, "nothing goes without a memory of it");
+    logs.mend_state();
+    logs.wait_until("it works again", || logs.left() == 0);
+    logs.wait_until("and says so", || !daemon.status().contains("away"));
+    assert_eq!(daemon.stop(), Some(0), "it is the same process");
+    let runs = logs.runs();
+    let slots = runs.slots("log0");
+    let (first, last) = (*slots.keys().next().unwrap(), *slots.keys().next_back().unwrap());
+    // The last may have been stopped with the daemon.
+    for second in (first..last).step_by(2) {
+        let found = slots.get(&second).map_or(&[][..], Vec::as_slice);
+        let complete = found.iter().filter(|outcome| *outcome == "complete").count();
+        assert_eq!(complete, 1, "slot {second}: {found:?}");
+    }
+}
+
+#[test]
+fn the_watchdog_hears_of_each_tick_and_of_none_while_it_stands_still() {
+    let logs = Logs::new(1, "0 0 1 1 *", "");
+    let daemon = Daemon::start(&logs, &[("WATCHDOG_USEC", "60000000")]);
+    logs.wait_until("it is alive", || daemon.pings() >= 3);
+    daemon.signal(rustix::process::Signal::STOP);
+    std::thread::sleep(Duration::from_millis(500));
+    let before = daemon.pings();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(daemon.pings(), before);
+    daemon.signal(rustix::process::Signal::CONT);
+    logs.wait_until("it is alive again", || daemon.pings() > before + 2);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn each_mistake_of_a_refused_file_is_a_line_of_the_log() {
+    let logs = Logs::new(1, "0 0 1 1 *", "");
+    let good = std::fs::read_to_string(logs.project.path("jobs.toml")).unwrap();
+    let daemon = Daemon::start(&logs, &[("RETENTIOND_LOG_FORMAT", "json")]);
+    let unknown: String = (0..30).map(|number| format!("unknown{number} = 1\n")).collect();
+    logs.project.write_jobs(&format!("{good}{unknown}"));
+    daemon.reload().expect_code(3);
+    let log = std::fs::read_to_string(daemon.log()).unwrap();
+    let messages: Vec<String> = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].as_str().unwrap().to_owned())
+        .collect();
+    let of_file: Vec<&String> = messages.iter().filter(|message| message.contains("jobs.toml:")).collect();
+    assert_eq!(of_file.len(), 20, "{messages:#?}");
+    assert!(messages.iter().all(|message| !message.contains('\n')), "{messages:#?}");
+    assert!(messages.iter().any(|message| message == "and 10 more"), "{messages:#?}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn many_jobs_that_are_due_at_once_all_run() {
     let jobs = if daemon::long() { 10_000 } else { 120 };
-    // One minute has them all, each its own second.
-    let logs = Logs::many(jobs);
+    // One minute has them all, a minute that begins when the daemon has long been ready.
+    let lead = chrono::TimeDelta::seconds(if daemon::long() { 240 } else { 45 });
+    let minute = (support::now() + lead).timestamp() / 60 * 60 + 60;
+    let logs = Logs::many(jobs, chrono::DateTime::from_timestamp(minute, 0).unwrap());
     let started = Instant::now();
     let daemon = Daemon::start(&logs, &[]);
     eprintln!("{jobs} jobs: ready after {:.1} s", started.elapsed().as_secs_f64());
@@ -301,11 +366,14 @@ fn many_jobs_that_are_due_at_once_all_run() {
     eprintln!("{jobs} jobs: all have run after {:.1} s", started.elapsed().as_secs_f64());
     assert_eq!(daemon.stop(), Some(0));
     let runs = logs.runs();
-    let mut of_slot: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut of_job: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for run in &runs.all {
-        *of_slot.entry((&run.job, &run.slot)).or_default() += 1;
+        let slot = chrono::DateTime::parse_from_rfc3339(&run.slot).unwrap().timestamp();
+        of_job.entry(&run.job).or_default().push(slot - minute);
     }
-    assert!(of_slot.values().all(|number| *number == 1), "no slot has two runs");
+    for job in 0..i64::try_from(jobs).unwrap() {
+        assert_eq!(of_job.get(&*format!("log{job}")), Some(&vec![job % 60]), "the one slot of log{job}, once");
+    }
 }
 
 #[test]

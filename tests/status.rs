@@ -134,6 +134,41 @@ fn status_says_what_holds_a_job_up() {
 }
 
 #[test]
+fn a_store_that_is_away_hides_only_what_it_alone_knows() {
+    let world = World::new("sqlite:{dir}/main.db".to_owned());
+    let away = "[stores.far]\nurl = \"postgres://nobody@127.0.0.1:1/far\"\n[data.far]\nstore = \"far\"\ntable = \"t\"\ncategory = \"reporting_data\"\ntime = \"at\"\n[jobs.far]\nkind = \"retention_purge\"\ndata = [\"far\"]\nkeep = \"1 year\"\n[jobs.both]\nkind = \"retention_purge\"\ndata = [\"logs\", \"far\"]\nkeep = \"3 years\"\nwhere = { consent = 1 }";
+    world.policy("", away);
+    let status = |code: i32| world.project.run(&["status", "--format", "json"]).expect_code(code).json();
+    let known = status(5);
+    let jobs: Vec<_> = known["jobs"].as_array().unwrap().iter().map(|job| job["within_policy"].clone()).collect();
+    assert_eq!(jobs, [Value::Null, Value::Null, Value::Bool(true)], "both, far, it: {known}");
+    assert_eq!(known["within_policy"], Value::Null);
+    assert!(known["stores_away"]["far"].as_str().unwrap().contains("far"), "{known}");
+    assert_eq!(known["jobs"][0]["unseen"][0]["data"], "far", "{known}");
+    let screen = world.project.run(&["status"]).expect_code(5).stdout;
+    assert!(screen.starts_with("NOT KNOWN") && screen.contains("AWAY: store `far`"), "{screen}");
+    assert!(screen.contains("? (far is away)"), "{screen}");
+    // What is surely overdue counts more than what is not known.
+    world.expired(1, TimeDelta::days(3));
+    let known = status(4);
+    assert_eq!((&known["within_policy"], &known["jobs"][2]["overdue_rows"]), (&false.into(), &1.into()), "{known}");
+    assert_eq!(known["jobs"][0]["data"][0]["data"], "logs", "the other entry of a job on both stores: {known}");
+}
+
+#[test]
+fn status_shows_a_doubt_about_the_clock() {
+    let world = World::new("sqlite:{dir}/main.db".to_owned());
+    assert!(!world.project.run(&["status"]).expect_code(0).stdout.contains("CLOCK"));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let state = format!("sqlite:{}", world.project.path("state.db").display());
+    run_sql(&state, &format!("INSERT INTO clocks VALUES ('host:{host}', 3600, '2026-03-01 10:00:00')"));
+    let screen = world.project.run(&["status"]).expect_code(0).stdout;
+    assert!(screen.contains("CLOCK: this machine's clock jumped by 3600 s"), "{screen}");
+    let doubts = world.project.run(&["status", "--format", "json"]).json()["clock_doubts"].clone();
+    assert_eq!(doubts.as_array().map(Vec::len), Some(1), "{doubts}");
+}
+
+#[test]
 fn the_state_forgets_by_itself() {
     let world = World::new("sqlite:{dir}/main.db".to_owned());
     let state = format!("sqlite:{}", world.project.path("state.db").display());

@@ -2,12 +2,12 @@
 
 use super::{ApproveArgs, Cli, Format};
 use crate::clock::Clock;
-use crate::control::{Exit, Failure, Site, approving};
+use crate::control::{Exit, Failure, approving};
 use crate::plan::{grouped, show_instant};
 
 /// Approves it.
 pub fn approve(cli: &Cli, args: &ApproveArgs) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
+    let site = cli.site_of(&args.job)?;
     let memory = site.open_state()?;
     let job = site.select(std::slice::from_ref(&args.job))?.into_iter().next();
     let job = job.ok_or_else(|| Failure::new(Exit::Usage, format!("error: there is no job `{}`", args.job)))?;

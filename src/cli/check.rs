@@ -2,52 +2,71 @@
 
 use std::io::IsTerminal as _;
 
-use super::{Cli, Format};
-use crate::control::Site;
-use crate::control::{Exit, Failure};
-use crate::mail::Mailer;
+use super::{Cli, Format, for_each};
+use crate::control::{Exit, Failure, Site};
+use crate::mail::{Mailer, Settings};
 
 /// Checks everything; changes nothing.
 pub fn check(cli: &Cli) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
-    let document = &site.loaded.document;
+    let mut mail: Option<Settings> = None;
+    let (mut stores, mut warnings, mut data, mut jobs) = (Vec::new(), Vec::new(), 0, 0);
+    let exit = for_each(cli, |part| {
+        let site = Site::open_whole(part)?;
+        if cli.format == Format::Text {
+            show(&site);
+        }
+        let tenant = &part.document.tenant;
+        stores.extend(stores_of(&site).into_iter().map(|(name, version, identity)| {
+            let mut store = serde_json::json!({ "store": name, "version": version, "identity": identity });
+            if let (Some(tenant), Some(store)) = (tenant, store.as_object_mut()) {
+                store.insert("tenant".to_owned(), tenant.to_string().into());
+            }
+            store
+        }));
+        warnings.extend(site.warnings.to_json(&site.loaded.source).as_array().cloned().unwrap_or_default());
+        data = part.document.data.values().filter(|entry| entry.ignore.is_none()).count();
+        jobs += site.jobs.len();
+        mail = site.mail;
+        Ok(Exit::Done)
+    })?;
+    let sent = mail.as_ref().map(|settings| Mailer::of(settings).and_then(|mailer| mailer.probe())).transpose();
+    let sent =
+        sent.map_err(|error| Failure::new(Exit::Unreachable, format!("error: mail could not be sent: {error}")))?;
+    if cli.format == Format::Json {
+        say!(
+            "{}",
+            serde_json::json!({
+                "ok": exit == Exit::Done, "stores": stores, "data": data, "jobs": jobs, "mail": sent.is_some(),
+                "warnings": warnings,
+            })
+        );
+        return Ok(exit);
+    }
+    if sent.is_some() {
+        say!("mail: can be sent");
+    }
+    if exit == Exit::Done {
+        say!("{}: {data} data entries fit their databases, {jobs} jobs are ready", cli.config.display());
+    }
+    Ok(exit)
+}
+
+/// Name, version and identity of each store.
+fn stores_of(site: &Site) -> Vec<(String, String, String)> {
     let databases = site.stores.databases().map(|(name, database)| {
         (name.to_string(), database.server_version().to_owned(), database.identity().to_owned())
     });
     let roots = site.stores.roots().map(|(name, root)| (name.to_string(), "files".to_owned(), root.identity()));
-    let stores: Vec<(String, String, String)> = databases.chain(roots).collect();
-    let mail = site.mail.as_ref().map(|settings| Mailer::of(settings).and_then(|mailer| mailer.probe())).transpose();
-    let mail =
-        mail.map_err(|error| Failure::new(Exit::Unreachable, format!("error: mail could not be sent: {error}")))?;
-    if cli.format == Format::Json {
-        let stores: Vec<_> = stores
-            .iter()
-            .map(|(name, version, identity)| serde_json::json!({ "store": name, "version": version, "identity": identity }))
-            .collect();
-        say!(
-            "{}",
-            serde_json::json!({
-                "ok": true, "stores": stores, "data": document.data.len(), "jobs": site.jobs.len(), "mail": mail.is_some(),
-                "warnings": site.warnings.to_json(&site.loaded.source),
-            })
-        );
-        return Ok(Exit::Done);
-    }
+    databases.chain(roots).collect()
+}
+
+fn show(site: &Site) {
     let warnings = site.warnings.render(&site.loaded.source, std::io::stderr().is_terminal());
     if !warnings.is_empty() {
         eprintln!("{}", warnings.trim_end());
     }
-    for (name, version, identity) in &stores {
-        say!("store {name}: {version}, identity = \"{identity}\"");
+    let whose = site.loaded.document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
+    for (name, version, identity) in stores_of(site) {
+        say!("store {name}{whose}: {version}, identity = \"{identity}\"");
     }
-    if mail.is_some() {
-        say!("mail: can be sent");
-    }
-    say!(
-        "{}: {} data entries fit their databases, {} jobs are ready",
-        cli.config.display(),
-        document.data.values().filter(|entry| entry.ignore.is_none()).count(),
-        site.jobs.len()
-    );
-    Ok(Exit::Done)
 }

@@ -12,7 +12,7 @@ use crate::control::erasing::{self, Prepared};
 use crate::control::ran::{Ended, Ran, Refusal};
 use crate::control::receipt::Receipt;
 use crate::control::runner::{Cause, Occasion, Options};
-use crate::control::{Exit, Failure, Site};
+use crate::control::{Exit, Failure};
 use crate::plan::{Plan, describe};
 use crate::stop::Stop;
 
@@ -39,7 +39,7 @@ pub struct EraseArgs {
 pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
     let stop = Stop::on_signals().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
     let clock = Clock::system();
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let memory = site.open_state()?;
     let named = args.whom.resolve(&site)?;
     let prepared = erasing::prepare(&memory, named.subject.clone(), None, clock.now())?;

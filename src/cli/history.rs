@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use super::{Cli, Format, HistoryArgs};
 use crate::control::site::{load, open_state};
 use crate::control::{Exit, Failure};
-use crate::names::JobName;
+use crate::names::{JobName, TenantName};
 use crate::plan::grouped;
 use crate::store::state::{self, RunRecord, StepRecord};
 
@@ -13,7 +13,15 @@ use crate::store::state::{self, RunRecord, StepRecord};
 pub fn history(cli: &Cli, args: &HistoryArgs) -> Result<Exit, Failure> {
     let loaded = load(&cli.config)?;
     let memory = open_state(&loaded)?;
-    let runs = state::history(&mut *memory.conn()?, args.job.as_ref().map(JobName::as_str), args.limit)?;
+    let job = match (&args.job, &cli.tenant) {
+        (Some(job), Some(tenant)) if job.tenant().is_none() => Some(of_tenant(job, tenant)?),
+        (job, _) => job.clone(),
+    };
+    let runs = state::history(&mut *memory.conn()?, job.as_ref().map(JobName::as_str), args.limit)?;
+    let runs: Vec<_> = match &cli.tenant {
+        Some(tenant) => runs.into_iter().filter(|(run, _)| is_of(&run.job, tenant)).collect(),
+        None => runs,
+    };
     match cli.format {
         Format::Json => {
             let runs: Vec<serde_json::Value> = runs.iter().map(|(run, steps)| json(run, steps)).collect();
@@ -23,6 +31,14 @@ pub fn history(cli: &Cli, args: &HistoryArgs) -> Result<Exit, Failure> {
         Format::Text => say!("{}", table(&runs, loaded.document.timezone)),
     }
     Ok(Exit::Done)
+}
+
+fn of_tenant(job: &JobName, tenant: &TenantName) -> Result<JobName, Failure> {
+    job.at(tenant).map_err(|error| Failure::new(Exit::Usage, format!("error: {error}")))
+}
+
+fn is_of(job: &str, tenant: &TenantName) -> bool {
+    job.split_once('@').is_some_and(|(_, whose)| whose == tenant.as_str())
 }
 
 fn json(run: &RunRecord, steps: &[StepRecord]) -> serde_json::Value {

@@ -83,7 +83,7 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
     if args.why.trim().is_empty() {
         return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
     }
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let memory = site.open_state()?;
     let new = NewHold {
         case: args.case.clone(),
@@ -145,7 +145,7 @@ fn pairs(written: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 fn list(cli: &Cli, all: bool) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let memory = site.open_state()?;
     let now = Clock::system().now();
     let stands = |listed: &Listed| listed.record.as_ref().is_none_or(|record| record.is_active(now));
@@ -217,7 +217,7 @@ fn table(holds: &[Listed], zone: chrono_tz::Tz) -> Table {
 fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let by = privilege::caller();
     approve(&by, &args.approve_as)?;
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let memory = site.open_state()?;
     holding::release(&site, &memory, &args.case, (&by, &args.approve_as), Clock::system().now())?;
     match cli.format {

@@ -1,7 +1,7 @@
 //! `retentiond init STORE`: the only command that creates anything in a purged store.
 
-use super::{Cli, InitArgs};
-use crate::control::site::load;
+use super::{Cli, InitArgs, for_each};
+use crate::config::Loaded;
 use crate::control::{Exit, Failure};
 use crate::files::{self, RootOptions};
 use crate::jobs::audit_rollup;
@@ -10,9 +10,15 @@ use crate::store::ledger;
 use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::url::StoreUrl;
 
-/// Prepares a store.
+/// Prepares a store; where the file has tenants, each one's, unless one is named.
 pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
-    let loaded = load(&cli.config)?;
+    for_each(cli, |part| prepare(cli, args, part))
+}
+
+fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure> {
+    if let Some(tenant) = &loaded.document.tenant {
+        say!("{}tenant {tenant}:", if args.print_sql { "-- " } else { "" });
+    }
     let name = &args.store;
     let Some(store) = loaded.document.stores.get(name) else {
         return Err(Failure::new(
@@ -21,7 +27,12 @@ pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
         ));
     };
     let wrong = |message: String| Failure::new(Exit::Configuration, format!("error: store `{name}`: {message}"));
-    let url = store.url.resolve().map_err(|error| wrong(error.to_string()))?;
+    let url = store
+        .url
+        .as_ref()
+        .ok_or_else(|| wrong("has no address".to_owned()))?
+        .resolve()
+        .map_err(|error| wrong(error.to_string()))?;
     let url = StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))?;
     if let StoreUrl::Files(directory) = &url {
         let defaults = RootOptions::default();

@@ -10,7 +10,7 @@ use super::{Cli, Format, JobsArgs};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::config::section::RawJob;
-use crate::control::site::{load, open_state};
+use crate::control::site::open_state;
 use crate::control::{Exit, Failure};
 use crate::jobs::find_kind;
 use crate::names::JobName;
@@ -19,40 +19,33 @@ use crate::store::state;
 
 /// Shows the jobs, the one that runs next first.
 pub fn jobs(cli: &Cli, args: &JobsArgs) -> Result<Exit, Failure> {
-    let mut loaded = load(&cli.config)?;
+    let parts = cli.parts()?;
     let now = args.now.unwrap_or_else(|| Clock::system().now());
-    let mut diagnostics = std::mem::take(&mut loaded.warnings);
-    let specs: Vec<Option<Spec>> = loaded
-        .document
-        .jobs
-        .values()
-        .map(|raw| {
-            let kind = find_kind(raw, &mut diagnostics)?;
-            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-            Spec::of(raw.name.as_str(), &raw.timing, loaded.document.timezone, kind.catch_up, Vec::new(), &host)
-        })
-        .collect();
-    let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
-    if diagnostics.has_errors() {
-        return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
-    }
-    if cli.format == Format::Text && !text.is_empty() {
-        eprintln!("{}", text.trim_end());
-    }
-    let paused = paused(&loaded)?;
-    let mut rows: Vec<Row> = loaded
-        .document
-        .jobs
-        .values()
-        .zip(specs)
-        .map(|(raw, spec)| Row {
-            off: off(&loaded, raw),
+    let Some(first) = parts.first() else { return Ok(Exit::Done) };
+    let mut diagnostics = first.warnings.clone();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let paused = paused(first)?;
+    let mut rows = Vec::new();
+    for (part, raw) in parts.iter().flat_map(|part| part.document.jobs.values().map(move |raw| (part, raw))) {
+        let kind = find_kind(raw, &mut diagnostics);
+        let zone = part.document.timezone;
+        let spec =
+            kind.and_then(|kind| Spec::of(raw.name.as_str(), &raw.timing, zone, kind.catch_up, Vec::new(), &host));
+        rows.push(Row {
+            off: off(part, raw),
             paused: paused.contains("") || paused.contains(raw.name.as_str()),
             coming: spec.iter().flat_map(|spec| spec.coming(now).take(args.next)).collect(),
             raw,
             spec,
-        })
-        .collect();
+        });
+    }
+    let text = diagnostics.render(&first.source, std::io::stderr().is_terminal());
+    if diagnostics.has_errors() {
+        return Err(Failure::findings(text, diagnostics.to_json(&first.source)));
+    }
+    if cli.format == Format::Text && !text.is_empty() {
+        eprintln!("{}", text.trim_end());
+    }
     rows.sort_by_key(|row| (row.first_start().is_none(), row.first_start()));
     match cli.format {
         Format::Json => {

@@ -24,6 +24,7 @@ mod seed;
 mod serve;
 mod status;
 mod switch;
+mod tenants;
 mod unit;
 mod whom;
 
@@ -39,6 +40,7 @@ use crate::plan::BrakeName;
 use crate::control::{Exit, Failure};
 
 use logging::{LogFormat, Logging};
+use tenants::{for_each, named_jobs, no_such_job};
 
 /// The daemon that people trust with deletion.
 ///
@@ -57,6 +59,9 @@ pub struct Cli {
         default_value = "/etc/retentiond/jobs.toml"
     )]
     config: PathBuf,
+    /// The tenant, where the file has several. Without it `check`, `plan`, `run`, `status`, `jobs` and `init` are about all.
+    #[arg(long, global = true, value_name = "NAME", env = "RETENTIOND_TENANT")]
+    tenant: Option<crate::names::TenantName>,
     /// How answers are printed; JSON goes to standard output and is stable.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,

@@ -1,22 +1,48 @@
 //! `retentiond plan`: what would happen now.
 
-use super::{Cli, Format, PlanArgs};
+use std::sync::Arc;
+
+use super::{Cli, Format, PlanArgs, for_each, named_jobs, no_such_job};
 use crate::clock::Clock;
+use crate::config::Loaded;
 use crate::control::{Exit, Failure, Site, approving};
 use crate::jobs::Job;
+use crate::names::JobName;
 use crate::plan::{Plan, describe};
 use crate::store::pool::Database;
 use crate::store::state;
 
 /// Plans jobs; changes nothing.
 pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
-    let jobs = site.select(&args.jobs)?;
+    let mut plans = Vec::new();
+    let mut known = false;
+    let exit = for_each(cli, |part| {
+        let Some(jobs) = named_jobs(part, &args.jobs) else { return Ok(Exit::Done) };
+        known = true;
+        plan_part(cli, args, part, &jobs, &mut plans)
+    })?;
+    if !known {
+        return Err(no_such_job(&args.jobs));
+    }
+    if cli.format == Format::Json {
+        say!("{}", serde_json::json!({ "jobs": plans }));
+    }
+    Ok(exit)
+}
+
+/// Plans jobs of one installation.
+fn plan_part(
+    cli: &Cli,
+    args: &PlanArgs,
+    part: &Arc<Loaded>,
+    jobs: &[JobName],
+    plans: &mut Vec<serde_json::Value>,
+) -> Result<Exit, Failure> {
+    let site = Site::open_whole(part)?;
     let now = args.now.unwrap_or_else(|| Clock::system().now());
     let memory = site.open_state()?;
     let mut exit = Exit::Done;
-    let mut plans = Vec::new();
-    for job in jobs {
+    for job in site.select(jobs)? {
         let usual = state::usual_rows(&mut *memory.conn()?, job.name().as_str())?;
         match job.plan(&site.look(&memory, now, usual)) {
             Ok(mut plan) => {
@@ -40,9 +66,6 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
                 }));
             }
         }
-    }
-    if cli.format == Format::Json {
-        say!("{}", serde_json::json!({ "jobs": plans }));
     }
     Ok(exit)
 }

@@ -7,7 +7,7 @@ use super::{Cli, Format};
 use crate::clock::Clock;
 use crate::control::replaying::{self, Replayed};
 use crate::control::runner::{Cause, Occasion, Options};
-use crate::control::{Exit, Failure, Site};
+use crate::control::{Exit, Failure};
 use crate::names::StoreName;
 use crate::stop::Stop;
 
@@ -24,7 +24,7 @@ pub struct ReplayArgs {
 /// Erases again whom a restored store has brought back.
 pub fn replay(cli: &Cli, args: &ReplayArgs) -> Result<Exit, Failure> {
     let stop = Stop::on_signals().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let memory = site.open_state()?;
     if args.adopt {
         replaying::adopt(&site, &memory, &args.store)?;

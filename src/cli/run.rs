@@ -1,11 +1,15 @@
 //! `retentiond run`: runs jobs now, to their end.
 
+use std::sync::Arc;
+
 use super::plan::how_to_pass;
 use super::progress::Shown;
-use super::{Cli, Format, RunArgs};
+use super::{Cli, Format, RunArgs, for_each, named_jobs, no_such_job};
 use crate::clock::Clock;
+use crate::config::Loaded;
 use crate::control::{Cause, Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, run_job};
 use crate::jobs::{Job, Outcome};
+use crate::names::JobName;
 use crate::plan::{describe, grouped};
 use crate::stop::Stop;
 
@@ -20,22 +24,48 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, text));
         }
     };
-    let site = Site::open(&cli.config)?;
+    let mut answers = Vec::new();
+    let mut known = false;
+    let exit = for_each(cli, |part| {
+        if stop.is_raised() {
+            return Ok(Exit::Done);
+        }
+        let Some(jobs) = named_jobs(part, &args.jobs) else { return Ok(Exit::Done) };
+        known = true;
+        run_part(cli, args, part, &jobs, (clock, &stop), &mut answers)
+    })?;
+    if !known {
+        return Err(no_such_job(&args.jobs));
+    }
+    if cli.format == Format::Json {
+        say!("{}", serde_json::json!({ "jobs": answers }));
+    }
+    Ok(exit)
+}
+
+/// Runs jobs of one installation.
+fn run_part(
+    cli: &Cli,
+    args: &RunArgs,
+    part: &Arc<Loaded>,
+    jobs: &[JobName],
+    (clock, stop): (Clock, &Stop),
+    answers: &mut Vec<serde_json::Value>,
+) -> Result<Exit, Failure> {
+    let site = Site::open_whole(part)?;
     let memory = site.open_state()?;
     let options = Options {
         released: args.release_brake.clone(),
         unpaced: args.unpaced,
         outside_window: args.outside_window,
         clock,
-        stop,
+        stop: stop.clone(),
         cause: Cause::default(),
         occasion: Occasion::Manual,
         lease: site.loaded.document.state.lease(),
     };
-    let jobs = site.select(&args.jobs)?;
     let mut exit = Exit::Done;
-    let mut answers = Vec::new();
-    for job in jobs {
+    for job in site.select(jobs)? {
         let mut shown = Shown::new(job.name().as_str(), cli.format == Format::Json);
         let ran = run_job(&site, &memory, job, &options, &mut shown);
         shown.finish();
@@ -43,12 +73,9 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
         exit = exit.worse(ran.exit());
         show(&site, job, &ran, cli.format);
         answers.push(ran.to_json(job));
-        if options.stop.is_raised() {
+        if stop.is_raised() {
             break;
         }
-    }
-    if cli.format == Format::Json {
-        say!("{}", serde_json::json!({ "jobs": answers }));
     }
     Ok(exit)
 }

@@ -55,7 +55,12 @@ pub fn fill(loaded: &Loaded, options: &Options, with_files: bool) -> Result<Summ
 fn address(loaded: &Loaded, store: &str) -> Result<StoreUrl, Failure> {
     let wrong = |message: String| Failure::new(Exit::Configuration, format!("error: store `{store}`: {message}"));
     let section = loaded.document.stores.get(store).ok_or_else(|| wrong("it is not in the file".to_owned()))?;
-    let url = section.url.resolve().map_err(|error| wrong(error.to_string()))?;
+    let url = section
+        .url
+        .as_ref()
+        .ok_or_else(|| wrong("it has no address".to_owned()))?
+        .resolve()
+        .map_err(|error| wrong(error.to_string()))?;
     StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))
 }
 

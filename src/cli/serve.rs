@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Cli, Format, ServeArgs, SocketArgs};
+use super::{Cli, Format, ServeArgs, SocketArgs, for_each};
 use crate::clock::Clock;
 use crate::control::clocks::accept_clocks;
 use crate::control::{Exit, Failure, Site};
@@ -26,13 +26,15 @@ pub fn accept_clock(cli: &Cli, args: &SocketArgs) -> Result<Exit, Failure> {
     if let Ok(answer) = socket::ask(&place(args), Ask::AcceptClock) {
         return say(cli, &answer);
     }
-    let site = Site::open(&cli.config)?;
-    let memory = site.open_state()?;
-    let mut conn = memory.conn()?;
-    let own = state::forget_clock_mark(&mut conn)?;
-    let text = accept_clocks(own, Some(&site), &mut conn, Clock::system())?;
-    print(cli, Exit::Done.code(), &text);
-    Ok(Exit::Done)
+    for_each(cli, |part| {
+        let site = Site::open_whole(part)?;
+        let memory = site.open_state()?;
+        let mut conn = memory.conn()?;
+        let own = state::forget_clock_mark(&mut conn)?;
+        let text = accept_clocks(own, Some(&site), &mut conn, Clock::system())?;
+        print(cli, Exit::Done.code(), &text);
+        Ok(Exit::Done)
+    })
 }
 
 pub(super) fn place(args: &SocketArgs) -> PathBuf {

@@ -1,5 +1,8 @@
 //! `retentiond status`: is everything within policy, and if not, why?
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
@@ -7,39 +10,88 @@ use serde_json::{Value, json};
 use super::serve::place;
 use super::{Cli, Format, StatusArgs};
 use crate::clock::Clock;
-use crate::control::survey::{Surveyed, survey};
+use crate::config::Loaded;
+use crate::control::clocks::doubts;
+use crate::control::survey::{Surveyed, Verdict, survey};
 use crate::control::{Exit, Failure, Site};
 use crate::daemon::socket::{self, Ask};
 use crate::jobs::Overdue;
 use crate::plan::grouped;
 
-/// Shows one screen; exits 4 when something is overdue.
+/// All that is shown.
+struct Screen {
+    zone: chrono_tz::Tz,
+    enabled: bool,
+    now: DateTime<Utc>,
+    jobs: Vec<Surveyed>,
+    /// Stores that are away, and why.
+    away: BTreeMap<String, String>,
+    verdict: Verdict,
+    /// What the daemon says of itself; `None` when none answers.
+    daemon: Option<String>,
+    clocks: Vec<String>,
+}
+
+/// Shows one screen; exits 4 when something is overdue, and 5 when nothing is that could be looked at, but not all could.
 pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
-    let memory = site.open_state()?;
-    let now = args.now.unwrap_or_else(|| Clock::system().now());
-    let jobs = survey(&site, &memory, now)?;
-    let daemon = socket::ask(&place(&args.socket), Ask::Ping).is_ok();
-    let outside = jobs.iter().any(Surveyed::is_outside);
-    match cli.format {
-        Format::Json => say!("{}", to_json(&site, &jobs, now, !outside, daemon)),
-        Format::Text => show(&site, &jobs, now, !outside, daemon),
+    let parts = cli.parts()?;
+    let Some(first) = parts.first() else { return Ok(Exit::Done) };
+    let mut screen = Screen {
+        zone: first.document.timezone,
+        enabled: first.document.enabled,
+        now: args.now.unwrap_or_else(|| Clock::system().now()),
+        jobs: Vec::new(),
+        away: BTreeMap::new(),
+        verdict: Verdict::Within,
+        daemon: socket::ask(&place(&args.socket), Ask::Ping).ok().map(|answer| answer.text),
+        clocks: Vec::new(),
+    };
+    for part in &parts {
+        screen.add(part)?;
     }
-    Ok(if outside { Exit::Braked } else { Exit::Done })
+    screen.verdict = Verdict::of(&screen.jobs);
+    match cli.format {
+        Format::Json => say!("{}", to_json(&screen)),
+        Format::Text => show(&screen),
+    }
+    Ok(match screen.verdict {
+        Verdict::Outside => Exit::Braked,
+        Verdict::Unknown => Exit::Unreachable,
+        Verdict::Within => Exit::Done,
+    })
+}
+
+impl Screen {
+    /// Looks at one installation.
+    fn add(&mut self, part: &Arc<Loaded>) -> Result<(), Failure> {
+        let site = Site::open_reachable(part)?;
+        let memory = site.open_state()?;
+        self.jobs.extend(survey(&site, &memory, self.now)?);
+        // This machine's clock is everybody's.
+        for doubt in doubts(&site, &mut *memory.conn()?, Clock::system())? {
+            if !self.clocks.contains(&doubt) {
+                self.clocks.push(doubt);
+            }
+        }
+        let whose = part.document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
+        self.away.extend(site.away.into_iter().map(|(store, why)| (format!("{store}{whose}"), why)));
+        Ok(())
+    }
 }
 
 fn utc(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon: bool) -> Value {
+fn to_json(screen: &Screen) -> Value {
     let overdue = |rule: &Overdue| {
         json!({
             "data": rule.data, "rule": rule.rule, "rows": rule.rows, "at_least": rule.capped,
             "oldest": rule.oldest.map(utc), "oldest_overdue_seconds": overdue_seconds(rule),
         })
     };
-    let jobs: Vec<Value> = jobs
+    let jobs: Vec<Value> = screen
+        .jobs
         .iter()
         .map(|job| {
             let (rules, error) = match &job.overdue {
@@ -48,9 +100,10 @@ fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, dae
             };
             json!({
                 "job": job.job, "kind": job.kind, "enabled": job.enabled, "paused": job.paused,
-                "within_policy": !job.is_outside(),
+                "within_policy": job.verdict().is_within(),
                 "overdue_rows": job.overdue.as_ref().ok().map(|rules| rules.iter().filter_map(|rule| rule.rows).sum::<u64>()),
                 "data": rules, "error": error,
+                "unseen": job.unseen.iter().map(|unseen| json!({ "data": unseen.data, "store": unseen.store })).collect::<Vec<_>>(),
                 "overdue_after_seconds": job.turn.num_seconds(),
                 "last_success": job.last_success.map(utc),
                 "last_outcome": job.last_run.as_ref().and_then(|run| run.outcome.clone()),
@@ -62,7 +115,11 @@ fn to_json(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, dae
             })
         })
         .collect();
-    json!({ "within_policy": within, "now": utc(now), "daemon": daemon, "enabled": site.loaded.document.enabled, "jobs": jobs })
+    json!({
+        "within_policy": screen.verdict.is_within(), "now": utc(screen.now), "daemon": screen.daemon.is_some(),
+        "daemon_says": screen.daemon, "clock_doubts": screen.clocks, "stores_away": screen.away,
+        "enabled": screen.enabled, "jobs": jobs,
+    })
 }
 
 /// For how long the oldest row has been expired.
@@ -70,14 +127,37 @@ fn overdue_seconds(rule: &Overdue) -> Option<i64> {
     Some((rule.cutoff? - rule.oldest?).num_seconds())
 }
 
-fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon: bool) {
-    let zone = site.loaded.document.timezone;
-    let day = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
-    say!("{} at {}", if within { "Everything is within policy" } else { "NOT within policy" }, day(now));
-    say!("{}", if daemon { "The daemon runs." } else { "No daemon answers: jobs run by hand only." });
-    if !site.loaded.document.enabled {
+fn show(screen: &Screen) {
+    let day = |at: DateTime<Utc>| at.with_timezone(&screen.zone).format("%Y-%m-%d %H:%M").to_string();
+    let verdict = match screen.verdict {
+        Verdict::Within => "Everything is within policy",
+        Verdict::Unknown => {
+            "NOT KNOWN whether everything is within policy; nothing is overdue that could be looked at,"
+        }
+        Verdict::Outside => "NOT within policy",
+    };
+    say!("{verdict} at {}", day(screen.now));
+    match &screen.daemon {
+        Some(line) => say!("The daemon runs: {line}."),
+        None => say!("No daemon answers: jobs run by hand only."),
+    }
+    if !screen.enabled {
         say!("The file says enabled = false: no job runs by itself.");
     }
+    for doubt in &screen.clocks {
+        say!("CLOCK: {doubt}.");
+    }
+    for (store, why) in &screen.away {
+        say!("AWAY: {}.", if why.contains(store.as_str()) { why.clone() } else { format!("store `{store}`: {why}") });
+    }
+    say!("{}", table(&screen.jobs, &day));
+    for job in &screen.jobs {
+        reasons(job, &day).iter().for_each(|reason| say!("  {}: {reason}", job.job));
+    }
+}
+
+/// A line for each entry of each job.
+fn table(jobs: &[Surveyed], day: &dyn Fn(DateTime<Utc>) -> String) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["  job", "data", "overdue", "oldest row", "last success", "last run"]);
@@ -100,11 +180,12 @@ fn show(site: &Site, jobs: &[Surveyed], now: DateTime<Utc>, within: bool, daemon
                 line(&data, rows, oldest.map_or_else(|| "-".to_owned(), day));
             }),
         }
+        for unseen in &job.unseen {
+            let away = format!("? ({} is away)", unseen.store);
+            line(unseen.data.as_deref().unwrap_or("?"), away, "-".to_owned());
+        }
     }
-    say!("{table}");
-    for job in jobs {
-        reasons(job, &day).iter().for_each(|reason| say!("  {}: {reason}", job.job));
-    }
+    table
 }
 
 /// The rules of one entry together: rows in words, and the oldest.

@@ -5,14 +5,18 @@ use crate::clock::Clock;
 use crate::control::site::{load, open_state};
 use crate::control::{Exit, Failure};
 use crate::names::JobName;
+use crate::store::pool::Database;
 use crate::store::state;
 
 /// Stops a job, or all, before its next batch.
 pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
-    let (memory, job) = open(cli, args)?;
-    state::pause(&mut *memory.conn()?, &job, Clock::system().now())?;
+    let (memory, jobs) = open(cli, args)?;
+    for job in &jobs {
+        state::pause(&mut *memory.conn()?, job, Clock::system().now())?;
+    }
     match &args.job {
-        Some(job) => say!("job {job} is paused; `retentiond resume {job}` lets it go on"),
+        Some(job) => say!("{} paused; `retentiond resume {job}` lets it go on", named(&jobs)),
+        None if cli.tenant.is_some() => say!("{} paused", named(&jobs)),
         None => say!("all jobs are paused; `retentiond resume` lets them go on"),
     }
     Ok(Exit::Done)
@@ -20,20 +24,40 @@ pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
 
 /// Lets it go on.
 pub fn resume(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
-    let (memory, job) = open(cli, args)?;
-    state::resume(&mut *memory.conn()?, &job)?;
+    let (memory, jobs) = open(cli, args)?;
+    for job in &jobs {
+        state::resume(&mut *memory.conn()?, job)?;
+    }
     match &args.job {
         Some(job) => say!("job {job} may run again"),
+        None if cli.tenant.is_some() => say!("the jobs of this tenant may run again"),
         None => say!("all jobs may run again, except those paused by name"),
     }
     Ok(Exit::Done)
 }
 
-fn open(cli: &Cli, args: &SwitchArgs) -> Result<(crate::store::pool::Database, String), Failure> {
-    let loaded = load(&cli.config)?;
-    if let Some(job) = args.job.as_ref().filter(|job| !loaded.document.jobs.contains_key(job.as_str())) {
-        return Err(Failure::new(Exit::Usage, format!("error: there is no job `{job}`")));
+fn named(jobs: &[String]) -> String {
+    match jobs {
+        [job] => format!("job {job} is"),
+        jobs => format!("jobs {} are", jobs.join(", ")),
     }
-    let job = args.job.as_ref().map(JobName::to_string).unwrap_or_default();
-    Ok((open_state(&loaded)?, job))
+}
+
+/// The state, and the jobs that are meant: `""` for all of the file, and of each tenant where none is named.
+fn open(cli: &Cli, args: &SwitchArgs) -> Result<(Database, Vec<String>), Failure> {
+    let memory = open_state(&load(&cli.config)?)?;
+    if args.job.is_none() && cli.tenant.is_none() {
+        return Ok((memory, vec![String::new()]));
+    }
+    let mut jobs = Vec::new();
+    for part in cli.parts()? {
+        let meant = |name: &&JobName| {
+            args.job.as_ref().is_none_or(|job| *name == job || job.tenant().is_none() && name.in_file() == job.as_str())
+        };
+        jobs.extend(part.document.jobs.keys().filter(meant).map(ToString::to_string));
+    }
+    match &args.job {
+        Some(job) if jobs.is_empty() => Err(Failure::new(Exit::Usage, format!("error: there is no job `{job}`"))),
+        _ => Ok((memory, jobs)),
+    }
 }

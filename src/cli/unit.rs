@@ -6,17 +6,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Cli, Format};
 use crate::config::Loaded;
 use crate::config::document::Store;
+use crate::config::listen::Listen;
 use crate::config::secret::{CREDENTIALS, Outside};
 use crate::config::values::UrlSource;
 use crate::control::site::load;
 use crate::control::{Exit, Failure};
 use crate::files::RootOptions;
 use crate::mail::settings::Way;
-use crate::names::StoreName;
+use crate::names::{StoreName, TenantName};
 use crate::store::url::StoreUrl;
 
 /// Folders that the unit gives to the service by itself.
@@ -28,7 +30,7 @@ const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
 /// Prints the drop-in.
 pub fn unit(cli: &Cli) -> Result<Exit, Failure> {
-    let loaded = load(&cli.config)?;
+    let loaded = Arc::new(load(&cli.config)?);
     let needs = Needs::of(&loaded);
     if cli.format == Format::Json {
         say!("{}", serde_json::json!({ "drop_in": needs.drop_in(), "commands": needs.commands, "notes": needs.notes }));
@@ -51,13 +53,18 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &Arc<Loaded>) -> Self {
         let mut needs = Self::default();
         let document = &loaded.document;
         let outside = Outside::of(&loaded.source);
         needs.place("[state]", &document.state.url);
-        for (name, store) in &document.stores {
-            needs.store(name, store);
+        for part in loaded.parts() {
+            for (name, store) in &part.document.stores {
+                needs.store(name, store, part.document.tenant.as_ref());
+            }
+        }
+        if let Some(Listen::Unix(socket)) = document.metrics.as_ref().map(|metrics| &metrics.listen) {
+            needs.write("[metrics]", socket.parent().unwrap_or(socket));
         }
         if let Some(mail) = &document.mail {
             if let Some(ca) = &mail.ca {
@@ -76,15 +83,17 @@ impl Needs {
         needs
     }
 
-    fn store(&mut self, name: &StoreName, store: &Store) {
-        let what = format!("[stores.{name}]");
+    fn store(&mut self, name: &StoreName, store: &Store, tenant: Option<&TenantName>) {
+        let whose = tenant.map(|tenant| format!("tenants.{tenant}.")).unwrap_or_default();
+        let what = format!("[{whose}stores.{name}]");
         if let Some(ca) = &store.ca {
             self.read(&what, Path::new(ca));
         }
-        let Some(StoreUrl::Files(folder)) = self.place(&what, &store.url) else { return };
+        let Some(StoreUrl::Files(folder)) = store.url.as_ref().and_then(|url| self.place(&what, url)) else { return };
         let marker = store.marker.clone().unwrap_or_else(|| RootOptions::default().marker);
         if !folder.join(&marker).exists() {
-            self.commands.push(format!("retentiond init {name}"));
+            let tenant = tenant.map(|tenant| format!(" --tenant {tenant}")).unwrap_or_default();
+            self.commands.push(format!("retentiond init {name}{tenant}"));
         }
     }
 
@@ -202,7 +211,7 @@ mod tests {
 
     fn needs(text: &str) -> Needs {
         match load_text("jobs.toml", text) {
-            Ok(loaded) => Needs::of(&loaded),
+            Ok(loaded) => Needs::of(&Arc::new(loaded)),
             Err(refused) => panic!("{}", refused.diagnostics.render(&refused.source, false)),
         }
     }
@@ -224,6 +233,8 @@ mod tests {
             [mail]
             smtp = "file:/srv/mail out"
             from = "privacy@example.org"
+            [metrics]
+            listen = "unix:/srv/metrics/r.sock"
             [stores.shop]
             url = "sqlite:/srv/100%/shop.db"
             [stores.home]
@@ -240,6 +251,7 @@ mod tests {
             LoadCredential=state:/etc/retentiond/credentials/state\n\
             ReadWritePaths=/srv/100%%\n\
             ReadWritePaths=\"/srv/mail out\"\n\
+            ReadWritePaths=/srv/metrics\n\
             ReadWritePaths=/srv/voice\n\
             ProtectHome=tmpfs\n\
             BindPaths=/home/jo\n\
@@ -247,6 +259,15 @@ mod tests {
             BindReadOnlyPaths=/tmp/pg\n";
         assert_eq!(found.drop_in(), expected);
         assert_eq!(found.commands, ["retentiond init voice"]);
+    }
+
+    #[test]
+    fn each_tenants_folders_are_opened() {
+        let found = needs(
+            "[stores.voice]\n[tenants.a.stores.voice]\nurl = \"file:/srv/a\"\npassword = { credential = \"a\" }\n[tenants.b.stores.voice]\nurl = \"file:/srv/b\"\n",
+        );
+        assert!(found.drop_in().contains("LoadCredential=a:") && found.drop_in().contains("ReadWritePaths=/srv/b\n"));
+        assert_eq!(found.commands, ["retentiond init voice --tenant a", "retentiond init voice --tenant b"]);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::diagnostic::{Diagnostics, did_you_mean};
 use super::document::{Document, Entry, OnErasure, OnExpiry, Person};
+use super::tenants;
 use super::values::{Identifiers, Link, Requires, TimeColumn, UrlSource};
-use crate::names::{CategoryName, DataName, PersonName};
+use crate::names::{CategoryName, DataName, PersonName, StoreName};
 
 /// The five categories that need no declaration.
 const CATEGORIES: [&str; 5] =
@@ -13,11 +14,7 @@ const CATEGORIES: [&str; 5] =
 
 pub(super) fn check(document: &mut Document, diagnostics: &mut Diagnostics) {
     resolve_like(document, diagnostics);
-    for (name, store) in &document.stores {
-        if let UrlSource::Literal(url) | UrlSource::Env { default: Some(url), .. } = &store.url {
-            check_url(url, vec!["stores".to_owned(), name.to_string(), "url".to_owned()], diagnostics);
-        }
-    }
+    tenants::check(document, diagnostics);
     for (name, entry) in &document.data {
         let mut at = Entries { document, name, diagnostics };
         at.check(entry);
@@ -26,7 +23,7 @@ pub(super) fn check(document: &mut Document, diagnostics: &mut Diagnostics) {
     check_limits(document, diagnostics);
 }
 
-fn check_url(url: &str, path: Vec<String>, diagnostics: &mut Diagnostics) {
+pub(super) fn check_url(url: &str, path: Vec<String>, diagnostics: &mut Diagnostics) {
     let scheme = url.split_once(':').map(|(scheme, _)| scheme);
     let known = ["postgres", "postgresql", "mysql", "mariadb", "sqlite", "file"];
     match scheme {
@@ -141,7 +138,7 @@ impl Entries<'_> {
                     let help = near.map(|near| format!("did you mean `{near}`?"));
                     self.error(&["store"], format!("there is no store `{store}`"), help);
                 }
-                Some(found) if is_files(&found.url) == Some(true) => {
+                Some(_) if is_files(self.document, store) == Some(true) => {
                     self.error(&["store"], format!("`{store}` is a file store, not a database"), None);
                 }
                 Some(_) => {}
@@ -238,7 +235,7 @@ impl Entries<'_> {
                     let help = near.map(|near| format!("did you mean `{near}`?"));
                     self.error(&["file", "store"], format!("there is no store `{}`", file.store), help);
                 }
-                Some(found) if is_files(&found.url) == Some(false) => {
+                Some(_) if is_files(self.document, &file.store) == Some(false) => {
                     self.error(&["file", "store"], format!("`{}` is a database, not a file store", file.store), None);
                 }
                 Some(_) => {}
@@ -286,8 +283,8 @@ impl Entries<'_> {
 }
 
 /// Whether a store is a folder; `None` when its URL is known only from the environment.
-fn is_files(url: &UrlSource) -> Option<bool> {
-    match url {
+fn is_files(document: &Document, store: &StoreName) -> Option<bool> {
+    match document.an_address(store)? {
         UrlSource::Literal(url) | UrlSource::Env { default: Some(url), .. } => Some(url.starts_with("file:")),
         UrlSource::Env { default: None, .. } => None,
     }

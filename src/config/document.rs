@@ -16,10 +16,10 @@ use super::values::{
     AnonymiseStrategy, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
     TimeColumn, UrlSource,
 };
-use crate::names::{CategoryName, DataName, JobName, PersonName, StoreName};
+use crate::names::{CategoryName, DataName, JobName, PersonName, StoreName, TenantName};
 
 /// The whole file, includes merged in. Jobs stay untyped here: this module knows no job kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// The zone of schedules and calendar periods; UTC when the file does not say.
     pub timezone: chrono_tz::Tz,
@@ -45,6 +45,10 @@ pub struct Document {
     pub report: ReportKeys,
     /// The stores.
     pub stores: BTreeMap<StoreName, Store>,
+    /// The tenants: the same map and jobs for each, on stores of its own. Empty in a document that was made one tenant's.
+    pub tenants: BTreeMap<TenantName, Tenant>,
+    /// Whose document it is, after [`Document::of_tenant`](super::tenants).
+    pub tenant: Option<TenantName>,
     /// The kinds of person.
     pub people: BTreeMap<PersonName, Person>,
     /// The categories, for reports.
@@ -202,8 +206,12 @@ impl Default for ReportKeys {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `postgres://…`, `mysql://…`, `sqlite:PATH` or `file:DIRECTORY`; or where to find it.
-    pub url: UrlSource,
+    /// `postgres://…`, `mysql://…`, `sqlite:PATH` or `file:DIRECTORY`; or where to find it. Where the file has tenants,
+    /// each of them says its own.
+    pub url: Option<UrlSource>,
+    /// One address for each tenant, who is named by the last part of it: short for `[tenants.NAME.stores.…]`.
+    #[serde(default)]
+    pub urls: Vec<String>,
     /// Where the password is found, when the URL has none.
     pub password: Option<SecretRef>,
     /// The database's or directory's identity as `check` prints it; another one is refused.
@@ -220,6 +228,27 @@ pub struct Store {
     pub trash: Option<String>,
     /// File stores: the file that proves that the root is the real one and mounted. Default `.retentiond-store`.
     pub marker: Option<String>,
+}
+
+/// `[tenants.NAME]`: one of several that share the data map and the jobs.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Its stores: every store of the file, each with this tenant's address.
+    #[serde(default)]
+    pub stores: BTreeMap<StoreName, TenantStore>,
+}
+
+/// `[tenants.NAME.stores.STORE]`: where a tenant's store is. What it does not say is as in `[stores.STORE]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantStore {
+    /// The address.
+    pub url: UrlSource,
+    /// Where the password is found.
+    pub password: Option<SecretRef>,
+    /// The database's or directory's identity as `check` prints it.
+    pub identity: Option<String>,
 }
 
 /// `[people.NAME]`: a kind of person.

@@ -11,17 +11,20 @@ pub mod document;
 pub mod listen;
 pub mod period;
 pub mod personal;
+mod raw;
 pub mod schema;
 pub mod secret;
 pub mod section;
 pub mod source;
 pub mod span;
+pub mod tenants;
 pub mod timing;
 pub mod values;
 mod visitors;
 pub mod window;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -36,7 +39,7 @@ pub struct Loaded {
     /// What it says.
     pub document: Document,
     /// Where it says it.
-    pub source: Source,
+    pub source: Arc<Source>,
     /// What is odd but no error.
     pub warnings: Diagnostics,
     /// SHA-256 over the text of all files, in hexadecimal.
@@ -84,7 +87,7 @@ fn finish(source: Source, mut diagnostics: Diagnostics) -> Result<Loaded, Box<Re
         hash.update([0]);
     }
     let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Loaded { document, source, warnings: diagnostics, hash })
+    Ok(Loaded { document, source: Arc::new(source), warnings: diagnostics, hash })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::document::{
     Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, ReportKeys, State, Store,
+    Tenant,
 };
 use super::timing::Timing;
 use super::values::Zone;
@@ -15,6 +16,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let named = |schema: Value| json!({ "type": "object", "additionalProperties": schema });
     let stores = named(of::<Store>(&mut generator));
+    let tenants = named(of::<Tenant>(&mut generator));
     let people = named(of::<Person>(&mut generator));
     let categories = named(of::<Category>(&mut generator));
     let data = named(of::<Entry>(&mut generator));
@@ -34,6 +36,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "diagnostics": of::<Diagnostics>(&mut generator),
         "report": of::<ReportKeys>(&mut generator),
         "stores": stores,
+        "tenants": tenants,
         "people": people,
         "categories": categories,
         "data": data,

@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
 use super::document::{Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, ReportKeys, State};
+use super::raw::Piece;
+pub use super::raw::RawJob;
 use super::source::Source;
 use super::timing::{self, Timing};
 use super::values::UrlSource;
@@ -21,7 +23,7 @@ use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 17] = [
+const SECTIONS: [&str; 18] = [
     "timezone",
     "enabled",
     "include",
@@ -35,41 +37,12 @@ const SECTIONS: [&str; 17] = [
     "diagnostics",
     "report",
     "stores",
+    "tenants",
     "people",
     "categories",
     "data",
     "jobs",
 ];
-
-/// A job whose own keys are not read yet.
-#[derive(Clone, Debug)]
-pub struct RawJob {
-    /// Its name.
-    pub name: JobName,
-    /// Its kind, as the file writes it.
-    pub kind: String,
-    /// `enabled = false` leaves it out of `--all`.
-    pub enabled: bool,
-    /// When it runs.
-    pub timing: Timing,
-    file: usize,
-    text: Arc<str>,
-}
-
-impl RawJob {
-    /// Reads the keys of a kind.
-    pub fn read<T: DeserializeOwned>(&self, diagnostics: &mut Diagnostics) -> Option<T> {
-        let (table, _) = DeTable::parse_recoverable(&self.text);
-        let job = table.get_ref().get("jobs")?.get_ref().as_table()?.get(self.name.as_str())?;
-        let mut keys = job.clone();
-        if let DeValue::Table(keys) = keys.get_mut() {
-            for common in ["kind", "enabled"].iter().chain(&timing::KEYS) {
-                keys.remove(*common);
-            }
-        }
-        read(self.file, &keys, diagnostics)
-    }
-}
 
 pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> Document {
     let mut document = Document {
@@ -85,6 +58,8 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         diagnostics: DiagnosticsKeys::default(),
         report: ReportKeys::default(),
         stores: BTreeMap::new(),
+        tenants: BTreeMap::new(),
+        tenant: None,
         people: BTreeMap::new(),
         categories: BTreeMap::new(),
         data: BTreeMap::new(),
@@ -120,6 +95,7 @@ fn read_section(
         "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
         "report" => set(&mut document.report, read(file, value, diagnostics)),
         "stores" => read_named(&mut document.stores, file, value, diagnostics),
+        "tenants" => read_named(&mut document.tenants, file, value, diagnostics),
         "people" => read_named(&mut document.people, file, value, diagnostics),
         "categories" => read_named(&mut document.categories, file, value, diagnostics),
         "data" => read_named(&mut document.data, file, value, diagnostics),
@@ -194,6 +170,12 @@ fn read_jobs(
     let Some(table) = entries(file, value, diagnostics) else { return };
     for (key, value) in table.iter() {
         let Some(name) = name::<JobName>(file, key, diagnostics) else { continue };
+        if name.tenant().is_some() {
+            diagnostics
+                .error_at(file, key.span(), format!("`{name}` is the name of a tenant's job"))
+                .with_help(Some("a job of the file is every tenant's; leave `@` and what follows out".to_owned()));
+            continue;
+        }
         let Some(job) = value.get_ref().as_table() else {
             diagnostics.error_at(file, value.span(), "a job is a table of keys");
             continue;
@@ -211,7 +193,7 @@ fn read_jobs(
         let timing = read_timing(file, value, diagnostics);
         if let (Some(kind), Some(timing)) = (kind, timing) {
             timing.check(&name, diagnostics);
-            let raw = RawJob { name: name.clone(), kind, enabled, timing, file, text: Arc::clone(text) };
+            let raw = RawJob { name: name.clone(), kind, enabled, timing, piece: Piece::of(file, text, key, value) };
             document.jobs.insert(name, raw);
         }
     }
@@ -235,6 +217,16 @@ pub fn read<T: DeserializeOwned>(
     value: &Spanned<DeValue<'_>>,
     diagnostics: &mut Diagnostics,
 ) -> Option<T> {
+    read_at(file, 0, value, diagnostics)
+}
+
+/// The same from a piece of the file that begins at `start`.
+pub(super) fn read_at<T: DeserializeOwned>(
+    file: usize,
+    start: usize,
+    value: &Spanned<DeValue<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
     let mut value = value.clone();
     let mut blamed = BTreeSet::new();
     let mut clean = true;
@@ -250,7 +242,7 @@ pub fn read<T: DeserializeOwned>(
         // A key that was left out because of its value is not missing.
         let excused = missing && blamed.iter().any(|key: &String| message.contains(&format!("`{key}`")));
         if !excused {
-            diagnostics.error_at(file, span.clone(), message).with_help(help);
+            diagnostics.error_at(file, span.start + start..span.end + start, message).with_help(help);
         }
         clean = false;
         match take_away(&mut value, &span) {

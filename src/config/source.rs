@@ -162,6 +162,7 @@ impl Source {
         match place {
             Place::Span(file, span) => (*file, span.clone()),
             Place::Path(path) => {
+                let path = &in_file(path);
                 for length in (1..=path.len()).rev() {
                     let Some(spans) = path.get(..length).and_then(|path| self.spans.get(path)) else { continue };
                     let whole = length == path.len() && spans.value.len() < 400;
@@ -171,6 +172,18 @@ impl Source {
             }
         }
     }
+}
+
+/// A tenant's job stands in the file without its tenant.
+fn in_file(path: &[String]) -> Vec<String> {
+    let mut path = path.to_vec();
+    if let [section, job, ..] = path.as_mut_slice()
+        && section == "jobs"
+        && let Some(at) = job.find('@')
+    {
+        job.truncate(at);
+    }
+    path
 }
 
 fn expand(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {

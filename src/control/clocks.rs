@@ -1,13 +1,52 @@
-//! `retentiond accept-clock`: somebody has looked at the clocks and says that they are right.
+//! Clocks in doubt: this machine's, and those of the stores; and `retentiond accept-clock`, by which somebody who has
+//! looked at them says that they are right.
+
+use chrono::{DateTime, Utc};
 
 use super::failure::Failure;
 use super::site::Site;
 use crate::clock::Clock;
-use crate::store::Conn;
 use crate::store::state::{self, ClockMark};
+use crate::store::{Conn, StoreError};
 
 /// The clocks of the daemon and of a store may differ by this many seconds.
 pub(super) const SKEW: i64 = 60;
+
+/// The difference between a store's clock and ours, in seconds, where it is more than what was accepted allows.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub(super) fn skew(conn: &mut Conn, now: DateTime<Utc>, accepted: i64) -> Result<Option<i64>, StoreError> {
+    let skew = conn.clock_skew(now)?.num_seconds();
+    let differs = skew.abs() > SKEW && skew.saturating_sub(accepted).saturating_abs() > SKEW;
+    Ok(differs.then_some(skew))
+}
+
+/// Every clock that is in doubt, in words: while one is, jobs wait for it. A store that cannot be asked says nothing.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn doubts(site: &Site, conn: &mut Conn, clock: Clock) -> Result<Vec<String>, StoreError> {
+    let mut doubts = Vec::new();
+    if let Some(mark) = state::clock_mark(conn)? {
+        doubts.push(format!(
+            "this machine's clock jumped by {} s, noticed at {}: the daemon begins nothing until it is right again or `retentiond accept-clock` accepts it",
+            mark.seconds,
+            mark.since.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
+    }
+    let accepted = state::accepted_store_clocks(conn)?;
+    for (name, database) in site.stores.databases() {
+        let agreed = accepted.get(name.as_str()).copied().unwrap_or_default();
+        let asked = database.conn().and_then(|mut store| skew(&mut store, clock.now(), agreed));
+        if let Ok(Some(seconds)) = asked {
+            doubts.push(format!(
+                "the clock of store {name} and ours differ by {seconds} s: no job works on it until they agree or `retentiond accept-clock` accepts it"
+            ));
+        }
+    }
+    Ok(doubts)
+}
 
 /// Accepts the differences to the stores' clocks; says what was accepted, `own` telling whether our own clock was.
 ///
@@ -16,6 +55,8 @@ pub(super) const SKEW: i64 = 60;
 pub fn accept_clocks(own: bool, site: Option<&Site>, conn: &mut Conn, clock: Clock) -> Result<String, Failure> {
     let mut lines = Vec::new();
     if own {
+        // A job that began by a clock that was ahead would otherwise wait for that time to come.
+        state::begin_schedules_by(conn, clock.now())?;
         lines.push("this machine's clock is accepted".to_owned());
     }
     for (name, database) in site.iter().flat_map(|site| site.stores.databases()) {

@@ -36,3 +36,43 @@ pub fn note(conn: &mut Conn, document: &Document, now: DateTime<Utc>) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::config::load_text;
+    use crate::store::pool::{Database, DatabaseSpec};
+    use crate::store::url::StoreUrl;
+
+    #[test]
+    fn a_job_that_was_not_complete_in_one_and_a_half_turns_is_told_of_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = DatabaseSpec {
+            create: true,
+            ..DatabaseSpec::new("state", StoreUrl::Sqlite(folder.path().join("state.db")))
+        };
+        let memory = Database::open(spec).unwrap();
+        let conn = &mut *memory.conn().unwrap();
+        state::migrate(conn).unwrap();
+        let text = "[jobs.it]\nkind = \"x\"\nschedule = \"0 2 * * *\"\n[jobs.asleep]\nkind = \"x\"\nschedule = \"@daily\"\n[jobs.off]\nkind = \"x\"\nenabled = false\nschedule = \"@daily\"\n[jobs.by_hand]\nkind = \"x\"\n";
+        let loaded = load_text("jobs.toml", text).unwrap_or_else(|_| panic!("it is read"));
+        let start: DateTime<Utc> = "2026-03-02T02:00:00Z".parse().unwrap();
+        let jobs = ["it", "asleep", "off"].map(|job| (job.to_owned(), "fingerprint".to_owned()));
+        state::schedules(conn, &BTreeMap::from(jobs), start).unwrap();
+        state::pause(conn, "asleep", start).unwrap();
+        let mut letters = |hours: i64| {
+            let now = start + TimeDelta::hours(hours);
+            note(conn, &loaded.document, now).unwrap();
+            state::letters_due(conn, now).unwrap().iter().map(|letter| letter.letter.clone()).collect::<Vec<_>>()
+        };
+        assert!(letters(36).is_empty(), "a turn and a half is allowed");
+        let told = letters(37);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told.concat().contains("job it") && told.concat().contains("never complete"), "{told:?}");
+        assert_eq!(letters(61).len(), 1, "it is told once");
+    }
+}

@@ -93,11 +93,41 @@ impl Failure {
         self.text.trim_end()
     }
 
+    /// The message for a log: a line for each mistake, with its place; no more than so many, and then how many more.
+    pub fn lines(&self, most: usize) -> Vec<String> {
+        let found = self.json.as_ref().and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+        let mut lines: Vec<String> = found.iter().filter_map(line).collect();
+        if lines.is_empty() {
+            lines = self.text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        }
+        let more = lines.len().saturating_sub(most);
+        lines.truncate(most);
+        if more > 0 {
+            lines.push(format!("and {more} more"));
+        }
+        lines
+    }
+
     /// The message for programs: a list of errors.
     pub fn to_json(&self) -> serde_json::Value {
         let errors = self.json.clone().unwrap_or_else(|| serde_json::json!([{ "message": self.text }]));
         serde_json::json!({ "errors": errors })
     }
+}
+
+/// A mistake on one line; warnings are none.
+fn line(finding: &serde_json::Value) -> Option<String> {
+    let text = |key: &str| finding.get(key).and_then(serde_json::Value::as_str);
+    let number = |key: &str| finding.get(key).and_then(serde_json::Value::as_u64);
+    if text("severity").is_some_and(|severity| severity != "error") {
+        return None;
+    }
+    let place = match (text("file"), number("line"), number("column")) {
+        (Some(file), Some(line), Some(column)) => format!("{file}:{line}:{column}: "),
+        _ => String::new(),
+    };
+    let help = text("help").map(|help| format!(" ({help})")).unwrap_or_default();
+    Some(format!("{place}{}{help}", text("message")?).replace('\n', " "))
 }
 
 /// Joins what could not be opened into one failure; the worst decides.
@@ -110,7 +140,7 @@ pub fn not_opened(errors: &[OpenError]) -> Failure {
 fn exit_of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Configuration { .. } => Exit::Configuration,
-        OpenError::Database(_) | OpenError::Files { .. } => Exit::Unreachable,
+        OpenError::Database { .. } | OpenError::Files { .. } => Exit::Unreachable,
     }
 }
 

@@ -23,6 +23,7 @@ pub mod reporting;
 pub mod runner;
 pub mod site;
 pub mod survey;
+pub mod tenants;
 mod turns;
 
 pub use failure::{Exit, Failure, exit_of};

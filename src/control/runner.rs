@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::approving::Approvals;
-use super::clocks::SKEW;
+use super::clocks;
 use super::failure::Failure;
 use super::forgetting::forget_old;
 use super::holding;
@@ -280,9 +280,8 @@ fn prepare_stores(
     for store in job.stores(&site.graph) {
         let Some(database) = site.stores.database(&store) else { continue };
         let mut conn = database.conn()?;
-        let skew = conn.clock_skew(now)?.num_seconds();
         let agreed = accepted.get(store.as_str()).copied().unwrap_or_default();
-        if skew.abs() > SKEW && skew.saturating_sub(agreed).saturating_abs() > SKEW {
+        if let Some(skew) = clocks::skew(&mut conn, now, agreed)? {
             return Err(RemovalError::Doubt(format!(
                 "the clock of store `{store}` and ours differ by {skew} s; until they agree, or `retentiond accept-clock` accepts it, nothing is removed"
             )));

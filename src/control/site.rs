@@ -1,6 +1,6 @@
 //! From the file to open stores, a checked graph and typed jobs: what most commands begin with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::failure::{Exit, Failure, not_opened};
+use super::tenants;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Loaded};
 use crate::graph::Graph;
@@ -36,9 +37,9 @@ pub struct Site {
     pub mail: Option<mail::Settings>,
     /// Which stores have retentiond's tables.
     pub ledgers: BTreeMap<StoreName, bool>,
-    /// Stores that could not be reached. No job that needs one of them may run on this site.
-    pub away: BTreeSet<StoreName>,
-    /// Why not.
+    /// Stores that could not be reached, and why. No job that needs one of them may run on this site.
+    pub away: BTreeMap<StoreName, String>,
+    /// The same as one failure.
     pub unreachable: Option<Failure>,
     /// What was found that is no error.
     pub warnings: Diagnostics,
@@ -58,12 +59,20 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
 }
 
 impl Site {
-    /// Opens everything and checks the map against the live databases.
+    /// Opens everything of a file without tenants, and checks the map against the live databases.
     ///
     /// # Errors
     /// When the file or the map is wrong, or a store cannot be reached.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let mut site = Self::open_reachable(&Arc::new(load(path)?))?;
+        Self::open_whole(&tenants::part(&Arc::new(load(path)?), None)?)
+    }
+
+    /// Opens everything of a file that was read, or of one tenant.
+    ///
+    /// # Errors
+    /// When the map is wrong, or a store cannot be reached.
+    pub fn open_whole(loaded: &Arc<Loaded>) -> Result<Self, Failure> {
+        let mut site = Self::open_reachable(loaded)?;
         site.unreachable.take().map_or(Ok(site), Err)
     }
 
@@ -79,9 +88,7 @@ impl Site {
         }
         let (catalogs, unread) = stores.catalogs();
         errors.extend(unread);
-        let away =
-            |name: &&StoreName| !stores.has(name) || (stores.database(name).is_some() && !catalogs.contains_key(*name));
-        let away: BTreeSet<StoreName> = document.stores.keys().filter(away).cloned().collect();
+        let away = errors.iter().map(|error| (error.store().clone(), error.to_string())).collect();
         let mut diagnostics = loaded.warnings.clone();
         let graph = Graph::build(document, &catalogs, &mut diagnostics);
         let jobs = jobs::read_all(document, &graph, &mut diagnostics);
@@ -89,6 +96,8 @@ impl Site {
         let ledgers = find_ledgers(loaded, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
+            let whose = document.tenant.as_ref().map(|tenant| format!("tenant {tenant}:\n")).unwrap_or_default();
+            let text = whose + &text;
             return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
         }
         let unreachable = (!errors.is_empty()).then(|| not_opened(&errors));
@@ -105,11 +114,16 @@ impl Site {
             let enabled = |name: &JobName| self.loaded.document.jobs.get(name).is_none_or(|raw| raw.enabled);
             return Ok(self.jobs.iter().filter(|(name, _)| enabled(name)).map(|(_, job)| &**job).collect());
         }
+        // A tenant's job is also known by its name in the file.
+        let known = |name: &JobName| {
+            let own = |(known, _): &(&JobName, _)| name.tenant().is_none() && known.in_file() == name.as_str();
+            self.jobs.get(name).or_else(|| self.jobs.iter().find(own).map(|(_, job)| job))
+        };
         names
             .iter()
             .map(|name| {
-                self.jobs.get(name).map(|job| &**job).ok_or_else(|| {
-                    let near = config::diagnostic::did_you_mean(name.as_str(), self.jobs.keys().map(JobName::as_str));
+                known(name).map(|job| &**job).ok_or_else(|| {
+                    let near = config::diagnostic::did_you_mean(name.as_str(), self.jobs.keys().map(JobName::in_file));
                     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                     Failure::new(Exit::Usage, format!("error: there is no job `{name}`{hint}"))
                 })
@@ -129,9 +143,18 @@ impl Site {
     pub fn open_state(&self) -> Result<Database, Failure> {
         open_state(&self.loaded)
     }
+
+    /// retentiond's own memory as this installation has it.
+    pub fn own(&self, memory: &Database) -> Database {
+        own(&self.loaded, memory)
+    }
 }
 
-/// Opens retentiond's own memory.
+fn own(loaded: &Loaded, memory: &Database) -> Database {
+    loaded.document.tenant.as_ref().map_or_else(|| memory.clone(), |tenant| memory.of_tenant(tenant.as_str()))
+}
+
+/// Opens retentiond's own memory; for a tenant, as that tenant has it.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -160,7 +183,7 @@ pub fn open_state(loaded: &Loaded) -> Result<Database, Failure> {
             result => break result.map_err(unreachable)?,
         }
     };
-    Ok(database)
+    Ok(own(loaded, &database))
 }
 
 fn open_and_migrate(spec: &DatabaseSpec) -> Result<Database, crate::store::StoreError> {

@@ -291,11 +291,9 @@ impl Conductor {
 
     /// Begins anew from what the state knows, if it is back.
     fn find(&self, policy: &Policy) -> bool {
-        let now = self.core.clock.now();
-        let Ok(known) = self.core.memory.conn().and_then(|mut conn| policy.known(&mut conn, now)) else { return false };
-        let mut engine = Engine::new(policy.limits());
-        engine.set_jobs(policy.limits(), known, now);
-        *self.core.engine() = engine;
+        if self.core.begin_anew(policy).is_err() {
+            return false;
+        }
         self.core.lost.store(false, Ordering::SeqCst);
         self.core.tell(&Event::State(None));
         true

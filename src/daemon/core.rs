@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::control::Cause;
 use crate::schedule::{Engine, Slot};
 use crate::stop::Stop;
+use crate::store::StoreError;
 use crate::store::pool::Database;
 
 /// What the daemon's threads share.
@@ -103,6 +104,19 @@ impl Core {
     /// Follows another file from now on.
     pub fn follow(&self, policy: Arc<Policy>) {
         *locked(&self.policy) = policy;
+    }
+
+    /// Lets the engine begin anew from what the state knows. Runs that are going go on, and keep their slots.
+    ///
+    /// # Errors
+    /// When the state cannot be asked.
+    pub fn begin_anew(&self, policy: &Policy) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let known = policy.known(&mut *self.memory.conn()?, now)?;
+        let mut engine = Engine::new(policy.limits());
+        engine.set_jobs(policy.limits(), known, now);
+        *self.engine() = engine;
+        Ok(())
     }
 
     /// The runs that are going.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::control::Ran;
+use crate::control::{Failure, Ran};
 use crate::jobs::Outcome;
 use crate::schedule::Skipped;
 use crate::store::pool::Database;
 use crate::store::state::Trigger;
+
+/// So many mistakes of a file are logged.
+const MISTAKES: usize = 20;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -42,8 +45,8 @@ pub enum Event<'a> {
     State(Option<&'a str>),
     /// A new file is followed from now on.
     Reloaded,
-    /// A new file was refused, and the old one is followed; all its mistakes, rendered.
-    ReloadRefused(&'a str),
+    /// A new file was refused, and the old one is followed; all its mistakes.
+    ReloadRefused(&'a Failure),
 }
 
 /// What a run is for.
@@ -112,7 +115,11 @@ impl Listener for Log {
             Event::State(Some(why)) => tracing::error!("retentiond's own state is away, nothing is begun: {why}"),
             Event::State(None) => tracing::info!("retentiond's own state is back"),
             Event::Reloaded => tracing::info!("the file was read anew"),
-            Event::ReloadRefused(why) => tracing::error!("the new file was refused, the old one is followed: {why}"),
+            Event::ReloadRefused(why) => {
+                let lines = why.lines(MISTAKES);
+                tracing::error!(mistakes = lines.len(), "the new file was refused, and the old one is followed");
+                lines.iter().for_each(|line| tracing::error!("{line}"));
+            }
         }
     }
 }

@@ -8,17 +8,22 @@ use chrono::{DateTime, Utc};
 use crate::config::Loaded;
 use crate::config::document::Limits;
 use crate::config::timing::CatchUp;
-use crate::control::{Failure, Site, load};
+use crate::control::{Exit, Failure, Site, load};
 use crate::jobs::{Job, KINDS};
-use crate::names::JobName;
+use crate::names::{JobName, TenantName};
 use crate::schedule::{Known, Spec};
 use crate::store::state::{self, Schedule};
 use crate::store::{Conn, StoreError};
+
+/// So many tenants' stores are opened together when a file is read.
+const AT_A_TIME: usize = 8;
 
 /// A file that was accepted.
 pub(super) struct Policy {
     /// The file.
     pub loaded: Arc<Loaded>,
+    /// What it says for each tenant; for a file without tenants, the file itself.
+    pub parts: Vec<Arc<Loaded>>,
     /// Its jobs that have a schedule; none where `enabled = false`.
     pub specs: BTreeMap<String, Spec>,
 }
@@ -28,13 +33,30 @@ impl Policy {
     ///
     /// # Errors
     /// When the file or the map is wrong.
-    pub fn read(path: &std::path::Path) -> Result<(Self, Option<Site>), Failure> {
+    /// Gives also, in words, which stores are away.
+    pub fn read(path: &std::path::Path) -> Result<(Self, Option<String>), Failure> {
         let loaded = Arc::new(load(path)?);
-        if !loaded.document.enabled {
-            return Ok((Self { loaded, specs: BTreeMap::new() }, None));
+        let parts = loaded.parts();
+        let mut policy = Self { loaded, parts, specs: BTreeMap::new() };
+        if !policy.loaded.document.enabled {
+            return Ok((policy, None));
         }
-        let site = Site::open_reachable(&loaded)?;
-        Ok((Self { specs: specs(&site), loaded }, Some(site)))
+        let mut away = Vec::new();
+        // A few tenants at a time, whose stores are let go before the next ones' are opened.
+        for some in policy.parts.chunks(AT_A_TIME) {
+            for looked in look_at(some) {
+                let (specs, missing) = looked?;
+                policy.specs.extend(specs);
+                away.extend(missing);
+            }
+        }
+        Ok((policy, (!away.is_empty()).then(|| away.join("\n"))))
+    }
+
+    /// What the file says for the tenant whose job this is.
+    pub fn part(&self, job: &str) -> Option<&Arc<Loaded>> {
+        let tenant = job.split_once('@').map(|(_, tenant)| tenant);
+        self.parts.iter().find(|part| part.document.tenant.as_ref().map(TenantName::as_str) == tenant)
     }
 
     /// The limits of the file.
@@ -70,13 +92,28 @@ impl Policy {
     }
 }
 
+/// The specs of a few tenants, and what is away there. All at once, since a store that is away makes itself waited for.
+fn look_at(parts: &[Arc<Loaded>]) -> Vec<Result<(BTreeMap<String, Spec>, Option<String>), Failure>> {
+    let look = |part: &Arc<Loaded>| {
+        let site = Site::open_reachable(part)?;
+        Ok((specs(&site), site.unreachable.as_ref().map(|failure| failure.text().to_owned())))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = parts.iter().map(|part| scope.spawn(move || look(part))).collect();
+        let broken = || Err(Failure::new(Exit::Failed, "error: the file could not be looked at"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect()
+    })
+}
+
 fn specs(site: &Site) -> BTreeMap<String, Spec> {
     let document = &site.loaded.document;
+    // So many jobs work on a store at a time: on each tenant's.
+    let whose = document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let spec = |name: &JobName, job: &dyn Job| {
         let raw = document.jobs.get(name).filter(|raw| raw.enabled)?;
         let catch_up = KINDS.iter().find(|kind| kind.name == raw.kind)?.catch_up;
-        let stores = job.needs(document).iter().map(ToString::to_string).collect();
+        let stores = job.needs(document).iter().map(|store| format!("{store}{whose}")).collect();
         Some((name.to_string(), Spec::of(name.as_str(), &raw.timing, document.timezone, catch_up, stores, &host)?))
     };
     site.jobs.iter().filter_map(|(name, job)| spec(name, &**job)).collect()

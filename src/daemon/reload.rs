@@ -24,13 +24,13 @@ pub(super) fn reload(core: &Core) -> Result<String, Failure> {
     let done = try_reload(core);
     match &done {
         Ok(_) => core.tell(&Event::Reloaded),
-        Err(failure) => core.tell(&Event::ReloadRefused(failure.text())),
+        Err(failure) => core.tell(&Event::ReloadRefused(failure)),
     }
     done
 }
 
 fn try_reload(core: &Core) -> Result<String, Failure> {
-    let (policy, site) = Policy::read(&core.path)?;
+    let (policy, away) = Policy::read(&core.path)?;
     let before = core.policy();
     let state = |policy: &Policy| policy.loaded.document.state.url.resolve().ok();
     if state(&policy) != state(&before) {
@@ -40,9 +40,8 @@ fn try_reload(core: &Core) -> Result<String, Failure> {
     let now = core.clock.now();
     let known = policy.known(&mut *core.memory.conn()?, now)?;
     let text = changes(&core.path, &before, &policy);
-    let away = site.and_then(|site| site.unreachable).map(|failure| {
-        format!("\nwarning: its jobs wait until it can be reached: {}", failure.text().replace("error: ", ""))
-    });
+    let away =
+        away.map(|text| format!("\nwarning: its jobs wait until it can be reached: {}", text.replace("error: ", "")));
     let policy = Arc::new(policy);
     core.engine().set_jobs(policy.limits(), known, now);
     core.follow(policy);

@@ -40,9 +40,9 @@ const STUCK: Duration = Duration::from_secs(600);
 /// reached (5).
 pub fn serve(serving: Serving) -> Result<Exit, Failure> {
     notify::give_time(Duration::from_secs(90));
-    let (policy, site) = Policy::read(&serving.config)?;
-    if let Some(away) = site.and_then(|site| site.unreachable) {
-        tracing::warn!("jobs that need it wait until it can be reached: {}", away.text());
+    let (policy, away) = Policy::read(&serving.config)?;
+    if let Some(away) = away {
+        tracing::warn!("jobs that need it wait until it can be reached: {away}");
     }
     let memory = open_state(&policy.loaded)?;
     let _single = Single::take(memory.url())?;
@@ -146,7 +146,7 @@ fn reload_aside(core: &Arc<Core>) {
     let shared = Arc::clone(core);
     let spawned = std::thread::Builder::new().name("reload".to_owned()).spawn(move || drop(reload::reload(&shared)));
     if let Err(error) = spawned {
-        core.tell(&Event::ReloadRefused(&error.to_string()));
+        core.tell(&Event::ReloadRefused(&Failure::new(Exit::Failed, format!("error: {error}"))));
     }
 }
 

@@ -3,22 +3,24 @@
 //! **Invariant.** A run sees catalogs that were read at most a minute before it began: a schema that changed meanwhile is
 //! found by the next run, as `retentiond run` finds it. Runs that begin together share one opening.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::policy::Policy;
 use crate::clock::uptime;
+use crate::config::Loaded;
 use crate::control::{Failure, Site};
+use crate::names::TenantName;
 
 const FRESH: Duration = Duration::from_secs(60);
 /// Stores that are away are not asked for more often than this.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// The present opening. To be used on threads that may wait.
+/// The present openings, one for each tenant; a file without tenants has one. To be used on threads that may wait.
 #[derive(Default)]
-pub(super) struct Sites(Mutex<Option<Open>>);
+pub(super) struct Sites(Mutex<BTreeMap<Option<TenantName>, Arc<Mutex<Option<Open>>>>>);
 
-struct Open {
+pub(super) struct Open {
     at: Duration,
     site: Arc<Site>,
 }
@@ -31,28 +33,35 @@ impl Open {
 }
 
 impl Sites {
-    /// A fresh opening of the policy's stores.
+    /// A fresh opening of the stores of a file, or of one tenant.
     ///
     /// # Errors
     /// When the map does not fit the databases any more.
-    pub fn get(&self, policy: &Policy) -> Result<Arc<Site>, Failure> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) =
-            open.as_ref().filter(|open| open.is_fresh() && Arc::ptr_eq(&open.site.loaded, &policy.loaded))
-        {
+    pub fn get(&self, part: &Arc<Loaded>) -> Result<Arc<Site>, Failure> {
+        let place = Arc::clone(locked(&self.0).entry(part.document.tenant.clone()).or_default());
+        // Whoever comes meanwhile waits for this opening, and tenants do not wait for each other.
+        let mut open = locked(&place);
+        if let Some(open) = open.as_ref().filter(|open| open.is_fresh() && Arc::ptr_eq(&open.site.loaded, part)) {
             return Ok(Arc::clone(&open.site));
         }
         // Closed before the next is opened: a store may allow few connections.
         *open = None;
         let at = uptime();
-        let site = Arc::new(Site::open_reachable(&policy.loaded)?);
+        let site = Arc::new(Site::open_reachable(part)?);
         *open = Some(Open { at, site: Arc::clone(&site) });
         Ok(site)
     }
 
     /// Lets go of an opening that no run would use any more.
     pub fn let_go(&self) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.take_if(|open| !open.is_fresh());
+        locked(&self.0).retain(|_, place| match place.try_lock() {
+            Ok(open) => open.as_ref().is_some_and(Open::is_fresh),
+            // Somebody is opening it.
+            Err(_) => true,
+        });
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -26,6 +26,7 @@ use super::core::Core;
 use super::reload::reload;
 use crate::control::clocks::accept_clocks;
 use crate::control::{Exit, Failure};
+use crate::store::state;
 
 /// Where the daemon listens when nobody says otherwise.
 pub const DEFAULT: &str = "/run/retentiond/control.sock";
@@ -182,9 +183,21 @@ fn carry_out(core: &Core, ask: Ask) -> Answer {
 }
 
 fn accept(core: &Core) -> Result<String, Failure> {
-    let mut conn = core.memory.conn()?;
-    let own = core.watch.accept(&mut conn)?;
+    let own = core.watch.accept(&mut *core.memory.conn()?)?;
     let policy = core.policy();
-    let site = if policy.loaded.document.enabled { Some(core.sites.get(&policy)?) } else { None };
-    accept_clocks(own, site.as_deref(), &mut conn, core.clock)
+    if !policy.loaded.document.enabled {
+        return accept_clocks(own, None, &mut *core.memory.conn()?, core.clock);
+    }
+    if own {
+        state::begin_schedules_by(&mut *core.memory.conn()?, core.clock.now())?;
+        core.begin_anew(&policy)?;
+    }
+    let mut texts = Vec::new();
+    for part in &policy.parts {
+        let site = core.sites.get(part)?;
+        let memory = site.own(&core.memory);
+        texts.push(accept_clocks(own, Some(&site), &mut *memory.conn()?, core.clock)?);
+    }
+    texts.dedup();
+    Ok(texts.join("\n"))
 }

@@ -76,13 +76,14 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
         Ok((site, name)) => match site.jobs.get(&name) {
             Some(job) => {
                 core.tell(&Event::Started(due));
-                run_job(&site, &core.memory, &**job, &options, &mut Silent { job: &task.job })
+                run_job(&site, &site.own(&core.memory), &**job, &options, &mut Silent { job: &task.job })
             }
             // It was taken out of the file between the decision and now.
             None => return give_up(core, task, "missed"),
         },
         Err(error) => {
-            let kind = policy.loaded.document.jobs.get(task.job.as_str()).map_or("", |raw| raw.kind.as_str());
+            let raw = policy.part(&task.job).and_then(|part| part.document.jobs.get(task.job.as_str()));
+            let kind = raw.map_or("", |raw| raw.kind.as_str());
             fail_job(&core.memory, &task.job, kind, &options, error)
         }
     };
@@ -97,11 +98,12 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
 
 /// The site with all stores that the job needs.
 fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
-    let site = core.sites.get(policy).map_err(|failure| of_failure(&failure))?;
     let name: JobName = job.parse().map_err(|_| RemovalError::Doubt(format!("`{job}` is no name")))?;
+    let part = policy.part(job).ok_or_else(|| RemovalError::Doubt(format!("the tenant of `{job}` is gone")))?;
+    let site = core.sites.get(part).map_err(|failure| of_failure(&failure))?;
     // A job that cannot be read while a store is away needs that store.
     let missed = match site.jobs.get(&name) {
-        Some(job) => job.needs(&site.loaded.document).iter().any(|store| site.away.contains(store)),
+        Some(job) => job.needs(&site.loaded.document).iter().any(|store| site.away.contains_key(store)),
         None => site.loaded.document.jobs.contains_key(&name),
     };
     match &site.unreachable {

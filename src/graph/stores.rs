@@ -15,8 +15,13 @@ use crate::store::{ErrorKind, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A database; the message names the store.
-    #[error("{0}")]
-    Database(StoreError),
+    #[error("{error}")]
+    Database {
+        /// The store.
+        name: StoreName,
+        /// Why.
+        error: StoreError,
+    },
     /// A file store.
     #[error("store `{name}`: {error}")]
     Files {
@@ -33,6 +38,15 @@ pub enum OpenError {
         /// What is missing.
         message: String,
     },
+}
+
+impl OpenError {
+    /// The store that could not be opened.
+    pub fn store(&self) -> &StoreName {
+        match self {
+            Self::Database { name, .. } | Self::Files { name, .. } | Self::Configuration { name, .. } => name,
+        }
+    }
 }
 
 /// All stores that the data map uses.
@@ -98,7 +112,7 @@ impl Stores {
                 Ok(catalog) => {
                     catalogs.insert(name.clone(), catalog);
                 }
-                Err(error) => errors.push(OpenError::Database(error)),
+                Err(error) => errors.push(OpenError::Database { name: name.clone(), error }),
             }
         }
         (catalogs, errors)
@@ -114,7 +128,8 @@ enum Opened {
 fn open_one(document: &Document, name: &StoreName) -> Result<Opened, OpenError> {
     let configuration = |message: String| OpenError::Configuration { name: name.clone(), message };
     let store = document.stores.get(name).ok_or_else(|| configuration("is not declared".to_owned()))?;
-    let url = store.url.resolve().map_err(|error| configuration(error.to_string()))?;
+    let url = store.url.as_ref().ok_or_else(|| configuration("has no address without a tenant".to_owned()))?;
+    let url = url.resolve().map_err(|error| configuration(error.to_string()))?;
     let url = StoreUrl::parse(&url).map_err(|error| configuration(error.to_string()))?;
     if let StoreUrl::Files(directory) = &url {
         let defaults = RootOptions::default();
@@ -128,7 +143,8 @@ fn open_one(document: &Document, name: &StoreName) -> Result<Opened, OpenError> 
         {
             let found = root.identity();
             let message = format!("store `{name}`: the directory's identity is {found}, the file pins {pinned}");
-            return Err(OpenError::Database(StoreError::new(ErrorKind::Refused, message)));
+            let error = StoreError::new(ErrorKind::Refused, message);
+            return Err(OpenError::Database { name: name.clone(), error });
         }
         return Ok(Opened::Root(root));
     }
@@ -145,5 +161,6 @@ fn open_one(document: &Document, name: &StoreName) -> Result<Opened, OpenError> 
         create: false,
         connections: u32::try_from(document.limits.jobs_per_store.get()).unwrap_or(u32::MAX).saturating_mul(2),
     };
-    Database::open(spec).map(Opened::Database).map_err(OpenError::Database)
+    let failed = |error| OpenError::Database { name: name.clone(), error };
+    Database::open(spec).map(Opened::Database).map_err(failed)
 }

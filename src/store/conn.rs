@@ -4,7 +4,7 @@
 //! wrapped back into a synchronous connection (the C client was seen to connect in plain text although TLS was asked
 //! for). An `enum` of the three and the macro `on!` compile the same code once per database.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use diesel::connection::SimpleConnection;
 use diesel::query_dsl::RunQueryDsl;
@@ -107,6 +107,8 @@ pub struct Conn {
     /// Commits do not wait for the disk.
     hurried: bool,
     mariadb: Option<bool>,
+    /// Whose memory this is, where the file has tenants.
+    pub(in crate::store) scope: Option<Arc<str>>,
 }
 
 /// What a transaction may do.
@@ -123,7 +125,26 @@ pub enum Access {
 
 impl Conn {
     pub(in crate::store) fn new(raw: Raw) -> Self {
-        Self { raw, in_transaction: false, spoilt: false, statement_millis: 0, hurried: false, mariadb: None }
+        Self {
+            raw,
+            in_transaction: false,
+            spoilt: false,
+            statement_millis: 0,
+            hurried: false,
+            mariadb: None,
+            scope: None,
+        }
+    }
+
+    /// The name under which a tenant's memory has what is called so.
+    pub(in crate::store) fn scoped(&self, name: &str) -> String {
+        self.scope.as_ref().map_or_else(|| name.to_owned(), |tenant| format!("{name}@{tenant}"))
+    }
+
+    /// What is called so in this memory; `None` where it is another tenant's.
+    pub(in crate::store) fn unscoped<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let (own, tenant) = name.split_once('@').map_or((name, None), |(own, tenant)| (own, Some(tenant)));
+        (tenant == self.scope.as_deref()).then_some(own)
     }
 
     /// Which database this is.

@@ -71,6 +71,7 @@ pub struct Database {
     backend: Backend,
     identity: String,
     server_version: String,
+    scope: Option<Arc<str>>,
 }
 
 impl Database {
@@ -97,7 +98,14 @@ impl Database {
         let facts = identity::examine(&mut conn).map_err(named)?;
         let backend = conn.backend();
         drop(conn);
-        Ok(Self { pool, spec, backend, identity: facts.identity, server_version: facts.server_version })
+        Ok(Self { pool, spec, backend, identity: facts.identity, server_version: facts.server_version, scope: None })
+    }
+
+    /// retentiond's own memory as one tenant has it: what is remembered by the name of a store, a person or a case is this
+    /// tenant's alone. Names of jobs say themselves whose they are.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &str) -> Self {
+        Self { scope: Some(tenant.into()), ..self.clone() }
     }
 
     /// A connection from the pool, or a new one. Not inside an async runtime: it blocks.
@@ -105,7 +113,9 @@ impl Database {
     /// # Errors
     /// Those of connecting; the message begins with the store's name.
     pub fn conn(&self) -> Result<PooledConn, StoreError> {
-        take(&self.pool).map_err(|error| error.context(&format!("store `{}`", self.spec.name)))
+        let mut conn = take(&self.pool).map_err(|error| error.context(&format!("store `{}`", self.spec.name)))?;
+        conn.scope.clone_from(&self.scope);
+        Ok(conn)
     }
 
     /// Which database this is.

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,13 +57,14 @@ impl Logs {
         Self::made(project, stores[..shared].to_vec(), state, &schedules, keys)
     }
 
-    /// So many jobs on one table, all of them due within one minute.
-    pub fn many(jobs: usize) -> Self {
+    /// So many jobs on one table, each of them due once, at its own second of the minute that begins at `from`.
+    pub fn many(jobs: usize, from: chrono::DateTime<chrono::Utc>) -> Self {
         let project = Project::new("");
         let store = format!("sqlite:{}", project.path("log0.db").display());
         let state = format!("sqlite:{}", project.path("state.db").display());
-        let schedules: Vec<String> = (0..jobs).map(|job| format!("{} * * * * *", job % 60)).collect();
-        Self::made(project, vec![store], state, &schedules, "catch_up = \"latest\"")
+        let schedules: Vec<String> =
+            (0..jobs).map(|job| format!("{} {}", job % 60, from.format("%-M %-H %-d %-m *"))).collect();
+        Self::made(project, vec![store], state, &schedules, "catch_up = \"all\"")
     }
 
     /// Jobs on databases that are there.
@@ -146,6 +148,26 @@ impl Logs {
         run_sql(&self.stores[store], sql)
     }
 
+    /// Takes the state, which is on PostgreSQL, away from everybody.
+    pub fn cut_state(&self) {
+        let (server, name) = self.state.rsplit_once('/').unwrap();
+        let name = name.split('?').next().unwrap();
+        run_sql(
+            &format!("{server}/postgres"),
+            &format!(
+                "ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false;
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';"
+            ),
+        );
+    }
+
+    /// Gives it back.
+    pub fn mend_state(&self) {
+        let (server, name) = self.state.rsplit_once('/').unwrap();
+        let name = name.split('?').next().unwrap();
+        run_sql(&format!("{server}/postgres"), &format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true;"));
+    }
+
     /// Asks the state.
     pub fn state(&self, sql: &str) -> String {
         run_sql(&self.state, sql)
@@ -213,10 +235,12 @@ impl Runs {
 
 /// A daemon that runs; killed when dropped.
 pub struct Daemon<'a> {
-    logs: &'a Logs,
+    project: &'a Project,
     child: Child,
     socket: String,
     status: Arc<Mutex<String>>,
+    alive: Arc<AtomicU32>,
+    log: PathBuf,
 }
 
 impl<'a> Daemon<'a> {
@@ -227,24 +251,34 @@ impl<'a> Daemon<'a> {
 
     /// The same with a socket of its own.
     pub fn start_at(logs: &'a Logs, socket: &str, environment: &[(&str, &str)]) -> Self {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let notify: PathBuf = logs.project.path(&format!("notify{number}"));
+        Self::of(&logs.project, socket, environment)
+    }
+
+    /// The daemon of any project.
+    pub fn of(project: &'a Project, socket: &str, environment: &[(&str, &str)]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let notify: PathBuf = project.path(&format!("notify{number}"));
         let listener = UnixDatagram::bind(&notify).unwrap();
-        let mut command = logs.project.command(&["serve", "--socket", socket]);
+        let mut command = project.command(&["serve", "--socket", socket]);
         command.env("NOTIFY_SOCKET", &notify).envs(environment.iter().copied());
-        let log = std::fs::File::create(logs.project.path(&format!("daemon{number}.log"))).unwrap();
-        command.stderr(log);
+        let log = project.path(&format!("daemon{number}.log"));
+        command.stderr(std::fs::File::create(&log).unwrap());
         let mut child = command.spawn().expect("the daemon starts");
         let status = Arc::new(Mutex::new(String::new()));
         let (ready, told) = std::sync::mpsc::channel();
         let heard = Arc::clone(&status);
+        let alive = Arc::new(AtomicU32::new(0));
+        let pinged = Arc::clone(&alive);
         std::thread::spawn(move || {
             let mut buffer = vec![0; 65_536];
             while let Ok(length) = listener.recv(&mut buffer) {
                 for line in String::from_utf8_lossy(&buffer[..length]).lines() {
                     if let Some(text) = line.strip_prefix("STATUS=") {
                         text.clone_into(&mut heard.lock().unwrap());
+                    }
+                    if line == "WATCHDOG=1" {
+                        pinged.fetch_add(1, Ordering::Relaxed);
                     }
                     if line == "READY=1" {
                         ready.send(()).unwrap_or_default();
@@ -256,15 +290,25 @@ impl<'a> Daemon<'a> {
         if told.recv_timeout(patience).is_err() {
             drop(child.kill());
             drop(child.wait());
-            let log = std::fs::read_to_string(logs.project.path(&format!("daemon{number}.log"))).unwrap_or_default();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
             panic!("the daemon is not ready after {patience:?}:\n{log}");
         }
-        Self { logs, child, socket: socket.to_owned(), status }
+        Self { project, child, socket: socket.to_owned(), status, alive, log }
+    }
+
+    /// Where it logs.
+    pub fn log(&self) -> &PathBuf {
+        &self.log
     }
 
     /// What it told systemd last.
     pub fn status(&self) -> String {
         self.status.lock().unwrap().clone()
+    }
+
+    /// How often it told the watchdog that it is alive.
+    pub fn pings(&self) -> u32 {
+        self.alive.load(Ordering::Relaxed)
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -293,12 +337,12 @@ impl<'a> Daemon<'a> {
 
     /// `retentiond reload`.
     pub fn reload(&self) -> Output {
-        self.logs.project.run(&["reload", "--socket", &self.socket])
+        self.project.run(&["reload", "--socket", &self.socket])
     }
 
     /// Sends a line to the control socket and gives the answer.
     pub fn ask(&self, line: &str) -> serde_json::Value {
-        let mut stream = UnixStream::connect(self.logs.project.path(&self.socket)).unwrap();
+        let mut stream = UnixStream::connect(self.project.path(&self.socket)).unwrap();
         writeln!(stream, "{line}").unwrap();
         let mut answer = String::new();
         BufReader::new(stream).read_line(&mut answer).unwrap();
@@ -322,7 +366,7 @@ impl Drop for Daemon<'_> {
             drop(self.child.wait());
         }
         if std::thread::panicking() {
-            for entry in std::fs::read_dir(self.logs.project.dir()).unwrap().flatten() {
+            for entry in std::fs::read_dir(self.project.dir()).unwrap().flatten() {
                 if entry.path().extension().is_some_and(|extension| extension == "log") {
                     let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
                     let tail: Vec<&str> = text.lines().rev().take(40).collect();

@@ -14,7 +14,7 @@ use crate::control::{deadlines, load, site::open_state};
 use crate::jobs::Outcome;
 use crate::mail::Settings;
 use crate::store::pool::Database;
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, state};
 
 /// Letters are looked for so often, and at once when something happened.
 const EVERY: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ impl Alerts {
                 alerts::note(conn, ":clock", &Standing::Wrong(why), now)
             }
             Event::Clock(None) => alerts::note(conn, ":clock", &Standing::Well, now),
-            Event::ReloadRefused(why) => alerts::note(conn, ":file", &Standing::Wrong(why), now),
+            Event::ReloadRefused(why) => alerts::note(conn, ":file", &Standing::Wrong(why.text()), now),
             Event::Reloaded => alerts::note(conn, ":file", &Standing::Well, now),
             Event::Started(_) | Event::Skipped { .. } | Event::State(_) => Ok(()),
         }
@@ -87,25 +87,37 @@ fn send(config: &Path, clock: Clock, poked: &Receiver<()>) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        // Read anew each time: addresses and secrets may have changed. A file that is wrong is the reload's business.
-        let Ok(loaded) = load(config) else { continue };
-        let settings = loaded.document.mail.as_ref().and_then(|mail| Settings::read(mail, &mut Diagnostics::default()));
-        let Some(settings) = settings.filter(|settings| !settings.alerts.is_empty()) else { continue };
-        if memory.is_none() {
-            memory = open_state(&loaded).ok();
-        }
-        let Some(memory) = &memory else { continue };
-        let now = clock.now();
-        let done = memory.conn().and_then(|mut conn| {
-            if round.elapsed() >= ROUND {
-                round = Instant::now();
-                deadlines::note(&mut conn, &loaded.document, now)?;
-                alerts::digest(&mut conn, now)?;
-            }
-            alerts::send_due(&mut conn, &settings, now)
-        });
-        if let Err(error) = done {
+        if let Err(error) = work(config, clock, &mut memory, &mut round) {
             tracing::warn!(%error, "alerts wait for the state");
         }
     }
+}
+
+fn work(config: &Path, clock: Clock, memory: &mut Option<Database>, round: &mut Instant) -> Result<(), StoreError> {
+    let now = clock.now();
+    let turn = round.elapsed() >= ROUND;
+    // A file of many jobs is not read for nothing.
+    if let Some(memory) = memory.as_ref().filter(|_| !turn)
+        && state::letters_due(&mut *memory.conn()?, now)?.is_empty()
+    {
+        return Ok(());
+    }
+    // Read anew each time: addresses and secrets may have changed. A file that is wrong is the reload's business.
+    let Ok(loaded) = load(config).map(Arc::new) else { return Ok(()) };
+    let settings = loaded.document.mail.as_ref().and_then(|mail| Settings::read(mail, &mut Diagnostics::default()));
+    if memory.is_none() {
+        *memory = open_state(&loaded).ok();
+    }
+    let (Some(memory), Some(settings)) = (memory, settings.filter(|settings| !settings.alerts.is_empty())) else {
+        return Ok(());
+    };
+    let mut conn = memory.conn()?;
+    if turn {
+        *round = Instant::now();
+        for part in loaded.parts() {
+            deadlines::note(&mut conn, &part.document, now)?;
+        }
+        alerts::digest(&mut conn, now)?;
+    }
+    alerts::send_due(&mut conn, &settings, now)
 }

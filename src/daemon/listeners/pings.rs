@@ -58,10 +58,12 @@ impl Pings {
     }
 
     fn read(&self) {
-        let Ok(loaded) = load(&self.config) else { return };
-        let urls = loaded.document.jobs.iter().filter_map(|(name, raw)| {
+        let Ok(loaded) = load(&self.config).map(Arc::new) else { return };
+        let parts = loaded.parts();
+        let urls = parts.iter().flat_map(|part| &part.document.jobs).filter_map(|(name, raw)| {
             let url = raw.timing.ping_url.as_ref()?.resolve().ok()?;
-            Some((name.to_string(), url.trim_end_matches('/').to_owned()))
+            let url = url.trim_end_matches('/').replace("{tenant}", name.tenant().unwrap_or_default());
+            Some((name.to_string(), url))
         });
         *locked(&self.urls) = urls.collect();
     }

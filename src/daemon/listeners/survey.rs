@@ -1,6 +1,7 @@
 //! The gauges of what is overdue, counted on a thread of their own: every ten minutes, and soon after a run.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use metrics::gauge;
 
 use crate::clock::Clock;
 use crate::control::survey::{Surveyed, survey};
-use crate::control::{Failure, Site};
+use crate::control::{Failure, Site, load};
 
 const EVERY: Duration = Duration::from_secs(600);
 /// Several runs that end together are surveyed once.
@@ -49,11 +50,14 @@ fn count(config: &Path, poked: &Receiver<()>) {
 }
 
 fn once(config: &Path) -> Result<(), Failure> {
-    let site = Site::open(config)?;
-    let memory = site.open_state()?;
+    // A store that is away takes with it what it alone knows; the others are counted.
     let now = Clock::system().now();
-    for job in survey(&site, &memory, now)?.iter().filter(|job| job.enabled) {
-        tell(job, now);
+    for part in Arc::new(load(config)?).parts() {
+        let site = Site::open_reachable(&part)?;
+        let memory = site.open_state()?;
+        for job in survey(&site, &memory, now)?.iter().filter(|job| job.enabled) {
+            tell(job, now);
+        }
     }
     gauge!("retentiond_surveyed_timestamp_seconds").set(now.timestamp() as f64);
     Ok(())
@@ -66,6 +70,9 @@ fn tell(job: &Surveyed, now: chrono::DateTime<chrono::Utc>) {
     let rules = job.overdue.as_deref().unwrap_or_default();
     if rules.is_empty() {
         gauge!("retentiond_last_success_age_seconds", "job" => name.clone(), "data" => "").set(age);
+    }
+    for data in job.unseen.iter().filter_map(|unseen| unseen.data.clone()) {
+        gauge!("retentiond_overdue_rows", "job" => name.clone(), "data" => data).set(f64::NAN);
     }
     let mut entries: Vec<&str> = rules.iter().map(|rule| rule.data.as_str()).collect();
     entries.dedup();

@@ -60,7 +60,7 @@ pub fn forget_clock_mark(conn: &mut Conn) -> Result<bool, StoreError> {
 /// # Errors
 /// When the state cannot be written.
 pub fn accept_store_clock(conn: &mut Conn, store: &str, mark: ClockMark) -> Result<(), StoreError> {
-    replace(conn, &format!("{STORE}{store}"), mark)
+    replace(conn, &format!("{STORE}{}", conn.scoped(store)), mark)
 }
 
 /// The differences that were accepted, in seconds, by store.
@@ -70,7 +70,7 @@ pub fn accept_store_clock(conn: &mut Conn, store: &str, mark: ClockMark) -> Resu
 pub fn accepted_store_clocks(conn: &mut Conn) -> Result<BTreeMap<String, i64>, StoreError> {
     let rows = clocks::table.select((clocks::name, clocks::seconds));
     let found = on!(conn, raw => rows.load::<(String, i64)>(raw)).map_err(|error| StoreError::from_catalog(&error))?;
-    let store = |(name, seconds): (String, i64)| Some((name.strip_prefix(STORE)?.to_owned(), seconds));
+    let store = |(name, seconds): (String, i64)| Some((conn.unscoped(name.strip_prefix(STORE)?)?.to_owned(), seconds));
     Ok(found.into_iter().filter_map(store).collect())
 }
 

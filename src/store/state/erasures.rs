@@ -100,6 +100,7 @@ pub fn random() -> Result<String, StoreError> {
 /// # Errors
 /// When the state cannot be written: then nothing may be removed.
 pub fn begin_erasure(conn: &mut Conn, record: &ErasureRecord, marks: &[Mark]) -> Result<(), StoreError> {
+    let record = &ErasureRecord { person_kind: conn.scoped(&record.person_kind), ..record.clone() };
     conn.transaction(Access::ReadWrite, |conn| {
         on!(conn, raw => diesel::insert_into(erasures::table).values(record).execute(raw)).map_err(failed)?;
         for (kind, digest) in marks {
@@ -147,16 +148,23 @@ pub fn cancel_erasure(conn: &mut Conn, id: &str) -> Result<(), StoreError> {
     })
 }
 
-/// Erasures that a backup may still undo, each with its marks, oldest first.
+/// Erasures that a backup may still undo, whoever's.
+fn every_unexpired(conn: &mut Conn, now: DateTime<Utc>) -> Result<Vec<ErasureRecord>, StoreError> {
+    let open = erasures::expires_at.is_null().or(erasures::expires_at.gt(now.naive_utc()));
+    let query = erasures::table.filter(open).order(erasures::begun_at).select(erasures::all_columns);
+    on!(conn, raw => query.load(raw)).map_err(failed)
+}
+
+/// Erasures that a backup may still undo, each with its marks, oldest first. Of a tenant, that tenant's alone: another's
+/// person may have the same key and be somebody else.
 ///
 /// # Errors
 /// When the state cannot be read.
 pub fn unexpired(conn: &mut Conn, now: DateTime<Utc>) -> Result<Vec<(ErasureRecord, Vec<Mark>)>, StoreError> {
-    let open = erasures::expires_at.is_null().or(erasures::expires_at.gt(now.naive_utc()));
-    let query = erasures::table.filter(open).order(erasures::begun_at).select(erasures::all_columns);
-    let records: Vec<ErasureRecord> = on!(conn, raw => query.load(raw)).map_err(failed)?;
     let mut all = Vec::new();
-    for record in records {
+    for record in every_unexpired(conn, now)? {
+        let Some(person_kind) = conn.unscoped(&record.person_kind).map(str::to_owned) else { continue };
+        let record = ErasureRecord { person_kind, ..record };
         let marks = erasure_marks::table
             .filter(erasure_marks::erasure_id.eq(record.id.clone()))
             .select((erasure_marks::kind, erasure_marks::digest));
@@ -187,7 +195,7 @@ pub fn forget_expired(conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreEr
         let marks = erasure_marks::table.filter(erasure_marks::erasure_id.eq(id));
         on!(conn, raw => diesel::delete(marks).execute(raw)).map_err(failed)?;
     }
-    let needed: Vec<String> = unexpired(conn, now)?.into_iter().map(|(record, _)| record.epoch).collect();
+    let needed: Vec<String> = every_unexpired(conn, now)?.into_iter().map(|record| record.epoch).collect();
     let this_month = now.format("%Y-%m").to_string();
     let keys =
         erasure_keys::table.filter(erasure_keys::epoch.ne_all(needed)).filter(erasure_keys::epoch.ne(this_month));
@@ -199,7 +207,9 @@ pub fn forget_expired(conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreEr
 /// # Errors
 /// When the state cannot be read.
 pub fn store_marks(conn: &mut Conn, store: &str) -> Result<Vec<(String, String)>, StoreError> {
-    let query = store_marks::table.filter(store_marks::store.eq(store)).select((store_marks::job, store_marks::batch));
+    let query = store_marks::table
+        .filter(store_marks::store.eq(conn.scoped(store)))
+        .select((store_marks::job, store_marks::batch));
     on!(conn, raw => query.load(raw)).map_err(failed)
 }
 
@@ -208,6 +218,7 @@ pub fn store_marks(conn: &mut Conn, store: &str) -> Result<Vec<(String, String)>
 /// # Errors
 /// When the state cannot be written.
 pub fn mark_store(conn: &mut Conn, store: &str, job: &str, batch: &str) -> Result<(), StoreError> {
+    let store = &conn.scoped(store);
     let row = store_marks::table.filter(store_marks::store.eq(store)).filter(store_marks::job.eq(job));
     let changed =
         on!(conn, raw => diesel::update(row).set(store_marks::batch.eq(batch)).execute(raw)).map_err(failed)?;
@@ -224,6 +235,6 @@ pub fn mark_store(conn: &mut Conn, store: &str, job: &str, batch: &str) -> Resul
 /// # Errors
 /// When the state cannot be written.
 pub fn unmark_store(conn: &mut Conn, store: &str) -> Result<(), StoreError> {
-    let rows = store_marks::table.filter(store_marks::store.eq(store));
+    let rows = store_marks::table.filter(store_marks::store.eq(conn.scoped(store)));
     on!(conn, raw => diesel::delete(rows).execute(raw)).map(drop).map_err(failed)
 }

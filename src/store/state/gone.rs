@@ -31,6 +31,7 @@ fn failed(error: diesel::result::Error) -> StoreError {
 /// # Errors
 /// When the state cannot be read.
 pub fn watch(conn: &mut Conn, person: &str) -> Result<Option<Watch>, StoreError> {
+    let person = &conn.scoped(person);
     let row = gone_watches::table.filter(gone_watches::person.eq(person));
     let row = row.select((gone_watches::secret, gone_watches::looks));
     let found: Option<(String, i64)> = on!(conn, raw => row.first(raw).optional()).map_err(failed)?;
@@ -42,6 +43,7 @@ pub fn watch(conn: &mut Conn, person: &str) -> Result<Option<Watch>, StoreError>
 /// # Errors
 /// When the state cannot be written.
 pub fn begin_watch(conn: &mut Conn, person: &str) -> Result<Watch, StoreError> {
+    let person = &conn.scoped(person);
     let mut bytes = [0_u8; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
@@ -57,6 +59,7 @@ pub fn begin_watch(conn: &mut Conn, person: &str) -> Result<Watch, StoreError> {
 /// # Errors
 /// When the state cannot be written.
 pub fn note_look(conn: &mut Conn, person: &str, number: i64) -> Result<(), StoreError> {
+    let person = &conn.scoped(person);
     let row = gone_watches::table.filter(gone_watches::person.eq(person));
     on!(conn, raw => diesel::update(row).set(gone_watches::looks.eq(number)).execute(raw)).map(drop).map_err(failed)
 }
@@ -70,6 +73,7 @@ pub fn gone_since(
     person: &str,
     digests: &[String],
 ) -> Result<BTreeMap<String, DateTime<Utc>>, StoreError> {
+    let person = &conn.scoped(person);
     let mut found = BTreeMap::new();
     for chunk in digests.chunks(CHUNK) {
         let rows = gone_persons::table
@@ -88,6 +92,7 @@ pub fn gone_since(
 /// When the state cannot be written.
 pub fn note_gone(conn: &mut Conn, person: &str, digests: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
     let known = gone_since(conn, person, digests)?;
+    let person = &conn.scoped(person);
     conn.transaction(Access::ReadWrite, |conn| {
         for chunk in digests.chunks(CHUNK) {
             let rows =
@@ -113,6 +118,7 @@ pub fn note_gone(conn: &mut Conn, person: &str, digests: &[String], now: DateTim
 /// # Errors
 /// When the state cannot be read.
 pub fn any_gone(conn: &mut Conn, person: &str) -> Result<bool, StoreError> {
+    let person = &conn.scoped(person);
     let row = gone_persons::table.filter(gone_persons::person.eq(person)).select(gone_persons::digest).limit(1);
     let found: Option<String> = on!(conn, raw => row.first(raw).optional()).map_err(failed)?;
     Ok(found.is_some())
@@ -123,6 +129,7 @@ pub fn any_gone(conn: &mut Conn, person: &str) -> Result<bool, StoreError> {
 /// # Errors
 /// When the state cannot be written.
 pub fn forget_returned(conn: &mut Conn, person: &str, digests: &[String]) -> Result<usize, StoreError> {
+    let person = &conn.scoped(person);
     let mut forgotten = 0;
     for chunk in digests.chunks(CHUNK) {
         let rows =
@@ -137,6 +144,7 @@ pub fn forget_returned(conn: &mut Conn, person: &str, digests: &[String]) -> Res
 /// # Errors
 /// When the state cannot be written.
 pub fn forget_unseen(conn: &mut Conn, person: &str, since: DateTime<Utc>) -> Result<usize, StoreError> {
+    let person = &conn.scoped(person);
     let rows = gone_persons::table
         .filter(gone_persons::person.eq(person))
         .filter(gone_persons::last_seen.lt(since.naive_utc()));

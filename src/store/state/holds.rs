@@ -1,4 +1,4 @@
-//! Legal holds as the state remembers them: who, when and why; never about whom.
+//! Legal holds as the state remembers them: who, when and why; never about whom. A tenant's cases are that tenant's.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -47,6 +47,7 @@ impl HoldRecord {
 /// # Errors
 /// When the state cannot be written.
 pub fn add_hold(conn: &mut Conn, hold: &HoldRecord) -> Result<(), StoreError> {
+    let hold = &HoldRecord { hold_case: conn.scoped(&hold.hold_case), ..hold.clone() };
     on!(conn, raw => diesel::insert_into(holds::table).values(hold).execute(raw))
         .map(drop)
         .map_err(|error| StoreError::from_catalog(&error))
@@ -58,7 +59,9 @@ pub fn add_hold(conn: &mut Conn, hold: &HoldRecord) -> Result<(), StoreError> {
 /// When the state cannot be read.
 pub fn all_holds(conn: &mut Conn) -> Result<Vec<HoldRecord>, StoreError> {
     let query = holds::table.order((holds::placed_at, holds::id)).select(holds::all_columns);
-    on!(conn, raw => query.load::<HoldRecord>(raw)).map_err(|error| StoreError::from_catalog(&error))
+    let all = on!(conn, raw => query.load::<HoldRecord>(raw)).map_err(|error| StoreError::from_catalog(&error))?;
+    let own = |hold: HoldRecord| Some(HoldRecord { hold_case: conn.unscoped(&hold.hold_case)?.to_owned(), ..hold });
+    Ok(all.into_iter().filter_map(own).collect())
 }
 
 /// Remembers that a case was released, and by which two persons; gives the number of holds that this ended.
@@ -71,7 +74,7 @@ pub fn release_case(
     (by, approved_by): (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
-    let mine = holds::table.filter(holds::hold_case.eq(case)).filter(holds::released_at.is_null());
+    let mine = holds::table.filter(holds::hold_case.eq(conn.scoped(case))).filter(holds::released_at.is_null());
     let changes =
         (holds::released_at.eq(now.naive_utc()), holds::released_by.eq(by), holds::approved_by.eq(approved_by));
     on!(conn, raw => diesel::update(mine).set(changes).execute(raw)).map_err(|error| StoreError::from_catalog(&error))

@@ -42,7 +42,7 @@ pub use runs::{
     End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, knows_run, last_success, new_id,
     usual_rows,
 };
-pub use schedules::{Schedule, forget_slots, schedules};
+pub use schedules::{Schedule, begin_schedules_by, forget_slots, schedules};
 pub use slots::{Claim, Claimed, NewSlot, OVERLAP, OpenSlot, SlotFate, claim, give_up, open_slots, orphans};
 pub use switch::{is_paused, pause, paused, resume};
 pub use trail::{

@@ -24,6 +24,18 @@ pub struct Schedule {
     pub slots: Vec<DateTime<Utc>>,
 }
 
+/// Schedules that are said to begin later than this instant begin at it: the clock that said so was ahead, and what comes
+/// is the future by the one that is accepted now.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn begin_schedules_by(conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let ahead = schedules::table.filter(schedules::since.gt(now.naive_utc()));
+    on!(conn, raw => diesel::update(ahead).set(schedules::since.eq(now.naive_utc())).execute(raw))
+        .map(drop)
+        .map_err(failed)
+}
+
 /// What is known of each job, given with its schedule's fingerprint. A job that is new, or whose schedule has changed,
 /// begins now.
 ///

@@ -1,0 +1,12 @@
+-- What belongs to a tenant is unknown to the version before.
+DELETE FROM store_marks  WHERE store       LIKE '%@%';
+DELETE FROM erasure_marks WHERE erasure_id IN (SELECT id FROM erasures WHERE person_kind LIKE '%@%');
+DELETE FROM erasures     WHERE person_kind LIKE '%@%';
+DELETE FROM holds        WHERE hold_case   LIKE '%@%';
+DELETE FROM gone_persons WHERE person      LIKE '%@%';
+DELETE FROM gone_watches WHERE person      LIKE '%@%';
+ALTER TABLE store_marks  MODIFY store VARCHAR(64) NOT NULL;
+ALTER TABLE erasures     MODIFY person_kind VARCHAR(64) NOT NULL;
+ALTER TABLE holds        MODIFY hold_case VARCHAR(64) NOT NULL;
+ALTER TABLE gone_persons MODIFY person VARCHAR(64) NOT NULL;
+ALTER TABLE gone_watches MODIFY person VARCHAR(64) NOT NULL;

@@ -1,0 +1,49 @@
+//! Whose installation a request is about, where the file has tenants.
+
+use std::sync::Arc;
+
+use super::failure::{Exit, Failure};
+use crate::config::Loaded;
+use crate::config::diagnostic::did_you_mean;
+use crate::names::TenantName;
+
+/// What the file says for the tenant that is named, or else for each; for a file without tenants, the file itself.
+///
+/// # Errors
+/// When there is no such tenant.
+pub fn parts(loaded: &Arc<Loaded>, tenant: Option<&TenantName>) -> Result<Vec<Arc<Loaded>>, Failure> {
+    let mut parts = loaded.parts();
+    if let Some(name) = tenant {
+        parts.retain(|part| part.document.tenant.as_ref() == Some(name));
+        if parts.is_empty() {
+            return Err(Failure::new(Exit::Usage, format!("error: {}", no_such(loaded, name))));
+        }
+    }
+    Ok(parts)
+}
+
+/// What the file says for one: what is asked about a person, a case or a store is asked of one tenant alone.
+///
+/// # Errors
+/// When there is no such tenant, or there are several and none is named.
+pub fn part(loaded: &Arc<Loaded>, tenant: Option<&TenantName>) -> Result<Arc<Loaded>, Failure> {
+    let mut parts = parts(loaded, tenant)?;
+    match (parts.pop(), parts.is_empty()) {
+        (Some(part), true) => Ok(part),
+        _ => {
+            let names: Vec<&str> = loaded.document.tenants.keys().take(5).map(TenantName::as_str).collect();
+            let more = if loaded.document.tenants.len() > names.len() { ", …" } else { "" };
+            let text = format!("error: the file has tenants: say whose with --tenant ({}{more})", names.join(", "));
+            Err(Failure::new(Exit::Usage, text))
+        }
+    }
+}
+
+fn no_such(loaded: &Loaded, name: &TenantName) -> String {
+    if loaded.document.tenants.is_empty() {
+        return "the file has no tenants".to_owned();
+    }
+    let near = did_you_mean(name.as_str(), loaded.document.tenants.keys().map(TenantName::as_str));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("there is no tenant `{name}`{hint}")
+}

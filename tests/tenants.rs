@@ -1,0 +1,222 @@
+//! One map and one set of jobs for several tenants, each with stores of its own: by hand, and shared by three daemons.
+#![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
+
+#[path = "support/daemon.rs"]
+mod daemon;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use daemon::Daemon;
+use serde_json::Value;
+use support::{Project, mariadb, postgres, run_sql};
+
+const MAP: &str = "
+[people.user]
+data = \"users\"
+identifiers = { login = \"login\" }
+[data.users]
+store = \"main\"
+table = \"users\"
+category = \"user_master_data\"
+user = \"id\"
+[data.log]
+store = \"main\"
+table = \"log\"
+category = \"reporting_data\"
+user = \"user_id\"
+";
+
+/// A policy for tenants whose databases are there.
+struct Tenants {
+    project: Project,
+    urls: BTreeMap<String, String>,
+}
+
+impl Tenants {
+    fn new(state: &str, urls: &[(String, String)], jobs: &str) -> Self {
+        let project = Project::new("");
+        let mut urls: BTreeMap<String, String> = urls.iter().cloned().collect();
+        let mut file = format!(
+            "[state]\nurl = \"{state}\"\nlease = \"3 s\"\n[approvals]\nwidened = false\n[brakes]\nmax_percent = 100.0\n[limits]\njobs = 2\n[stores.main]\n"
+        );
+        for (name, url) in &mut urls {
+            *url = url.replace("{dir}", &project.dir().display().to_string());
+            if let Some(path) = url.strip_prefix("sqlite:") {
+                std::fs::write(path, "").unwrap();
+            }
+            let time = if url.starts_with("mysql") { "DATETIME" } else { "TIMESTAMP" };
+            run_sql(
+                url,
+                &format!(
+                    "CREATE TABLE users (id BIGINT NOT NULL PRIMARY KEY, login VARCHAR(40));
+                     CREATE TABLE log (id BIGINT NOT NULL PRIMARY KEY, user_id BIGINT, written_at {time} NULL);
+                     CREATE INDEX log_written_at ON log (written_at);
+                     INSERT INTO users VALUES (7, 'anna');
+                     INSERT INTO log VALUES (1, 7, '2030-01-01 10:00:00'), (2, 7, '2020-01-01 10:00:00');"
+                ),
+            );
+            write!(file, "[tenants.{name}.stores.main]\nurl = \"{url}\"\n").unwrap();
+        }
+        // On SQLite the column is text; the others do not mind.
+        let sqlite = urls.values().all(|url| url.starts_with("sqlite"));
+        let format = if sqlite { "format = \"%Y-%m-%d %H:%M:%S\", " } else { "" };
+        write!(file, "{MAP}time = {{ column = \"written_at\", {format}zone = \"UTC\" }}\n[jobs.log]\nkind = \"retention_purge\"\ndata = [\"log\"]\nkeep = \"2 years\"\n{jobs}\n").unwrap();
+        project.write_jobs(&file);
+        Self { project, urls }
+    }
+
+    fn two() -> Self {
+        let of = |name: &str| (name.to_owned(), format!("sqlite:{{dir}}/{name}.db"));
+        let tenants = Self::new("sqlite:{dir}/state.db", &[of("acme"), of("beta")], "");
+        tenants.project.run(&["init", "main"]).expect_code(0);
+        tenants
+    }
+
+    fn sql(&self, tenant: &str, sql: &str) -> String {
+        run_sql(&self.urls[tenant], sql).trim().to_owned()
+    }
+
+    fn left(&self, tenant: &str) -> String {
+        self.sql(tenant, "SELECT count(*) FROM log;")
+    }
+
+    fn json(&self, args: &[&str], code: i32) -> Value {
+        self.project.run(&[&["--format", "json"], args].concat()).expect_code(code).json()
+    }
+}
+
+fn names(answer: &Value, of: &str, key: &str) -> Vec<String> {
+    answer[of].as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn commands_are_about_all_tenants_or_the_one_that_is_named() {
+    let tenants = Tenants::two();
+    let project = &tenants.project;
+    let checked = tenants.json(&["check"], 0);
+    assert_eq!(names(&checked, "stores", "tenant"), ["acme", "beta"]);
+    assert_eq!(names(&tenants.json(&["jobs"], 0), "jobs", "job"), ["log@acme", "log@beta"]);
+    assert_eq!(names(&tenants.json(&["plan"], 0), "jobs", "job"), ["log@acme", "log@beta"]);
+    assert_eq!(names(&tenants.json(&["plan", "log@beta"], 0), "jobs", "job"), ["log@beta"]);
+    assert_eq!(names(&tenants.json(&["--tenant", "acme", "plan", "log"], 0), "jobs", "job"), ["log@acme"]);
+    let wrong = project.run(&["plan", "--tenant", "amce"]).expect_code(2);
+    assert!(wrong.stderr.contains("did you mean `acme`?"), "{}", wrong.stderr);
+    project.run(&["plan", "log@gamma"]).expect_code(2);
+    project.run(&["plan", "gol"]).expect_code(2);
+    tenants.json(&["run", "log", "--tenant", "acme"], 0);
+    assert_eq!((tenants.left("acme"), tenants.left("beta")), ("1".to_owned(), "2".to_owned()), "acme's alone");
+    let status = tenants.json(&["status"], 4);
+    let within: Vec<&Value> = status["jobs"].as_array().unwrap().iter().map(|job| &job["within_policy"]).collect();
+    assert_eq!(within, [true, false], "{status}");
+    project.run(&["pause", "log@beta"]).expect_code(0);
+    project.run(&["run", "--all"]).expect_code(4);
+    project.run(&["resume", "log"]).expect_code(0);
+    project.run(&["run", "--all"]).expect_code(0);
+    assert_eq!(tenants.left("beta"), "1");
+    assert_eq!(names(&tenants.json(&["history", "--tenant", "acme"], 0), "runs", "job"), ["log@acme"; 3]);
+    assert_eq!(names(&tenants.json(&["history", "log", "--tenant", "beta"], 0), "runs", "job"), ["log@beta"]);
+}
+
+#[test]
+fn one_tenants_trouble_is_not_the_others() {
+    let tenants = Tenants::two();
+    std::fs::remove_file(tenants.project.path("acme.db")).unwrap();
+    let ran = tenants.project.run(&["run", "--all"]).expect_code(5);
+    assert!(ran.stderr.contains("tenant acme: "), "{}", ran.stderr);
+    assert_eq!(tenants.left("beta"), "1");
+    let status = tenants.json(&["status"], 5);
+    assert!(status["stores_away"]["main@acme"].is_string(), "{status}");
+}
+
+#[test]
+fn a_person_is_one_tenants_alone() {
+    let tenants = Tenants::two();
+    let project = &tenants.project;
+    let erase = |args: &[&str]| project.run(&[&["erase", "--user", "7"], args].concat());
+    let which = erase(&["--dry-run"]).expect_code(2);
+    assert!(which.stderr.contains("--tenant (acme, beta)"), "{}", which.stderr);
+    project.run(&["hold", "add", "case-1", "--user", "7", "--why", "x"]).expect_code(2);
+    // The same key is another person at another tenant's: neither held there nor erased.
+    project.run(&["hold", "add", "case-1", "--user", "7", "--why", "x", "--tenant", "beta"]).expect_code(0);
+    let holds = |tenant: &str| tenants.json(&["hold", "list", "--tenant", tenant], 0).to_string();
+    assert!(
+        holds("beta").contains("case-1") && !holds("acme").contains("case-1"),
+        "{} {}",
+        holds("acme"),
+        holds("beta")
+    );
+    project.run(&["run", "log@beta"]).expect_code(4);
+    let plan = tenants.json(&["--tenant", "acme", "erase", "--user", "7", "--dry-run"], 0);
+    let meant = plan["jobs"][0]["plan"].as_str().unwrap().to_owned();
+    erase(&["--tenant", "acme", "--yes-i-mean", &meant]).expect_code(0);
+    assert_eq!((tenants.left("acme"), tenants.left("beta")), ("0".to_owned(), "2".to_owned()));
+    // A replay at another tenant's must not find a person by this tenant's hashes.
+    let replayed = project.run(&["replay", "main", "--tenant", "beta"]);
+    assert!(tenants.left("beta") == "2", "{replayed:?}");
+    tenants.sql("acme", "INSERT INTO log VALUES (3, 7, '2030-01-01 10:00:00'); INSERT INTO users VALUES (7, 'anna');");
+    project.run(&["replay", "main", "--tenant", "acme"]).expect_code(0);
+    assert_eq!(
+        (tenants.left("acme"), tenants.left("beta")),
+        ("0".to_owned(), "2".to_owned()),
+        "acme's is back, and gone"
+    );
+}
+
+/// The slots of each job in the state, with their outcomes.
+fn slots(state: &str) -> BTreeMap<String, Vec<(String, String)>> {
+    let rows = run_sql(state, "SELECT job, slot, outcome FROM slots WHERE ended_at IS NOT NULL ORDER BY job, slot;");
+    let mut slots: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for row in rows.lines() {
+        let parts: Vec<&str> = row.split('\t').collect();
+        slots.entry(parts[0].to_owned()).or_default().push((parts[1].to_owned(), parts[2].to_owned()));
+    }
+    slots
+}
+
+#[test]
+fn three_daemons_share_the_tenants_and_take_over_those_of_a_killed_one() {
+    const TENANTS: usize = 12;
+    let url = |number: usize| if number % 4 == 0 { mariadb().fresh_database() } else { postgres().fresh_database() };
+    let urls: Vec<(String, String)> = (0..TENANTS).map(|number| (format!("t{number}"), url(number))).collect();
+    let state = postgres().fresh_database();
+    let jobs = "schedule = \"*/5 * * * * *\"\ncatch_up = \"all\"";
+    let tenants = Tenants::new(&state, &urls, jobs);
+    tenants.project.run(&["init", "main"]).expect_code(0);
+    let start = |number: usize| Daemon::of(&tenants.project, &format!("control{number}.sock"), &[]);
+    let mut daemons: Vec<Daemon> = (0..3).map(start).collect();
+    let complete = |at_least: usize| {
+        let slots = slots(&state);
+        slots.len() == TENANTS && slots.values().all(|slots| slots.len() >= at_least)
+    };
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let until = Instant::now() + Duration::from_secs(180);
+        while !done() {
+            assert!(Instant::now() < until, "{what}: {:?}", slots(&state));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    wait("each tenant had two slots", &|| complete(2));
+    let holders = || {
+        let rows = run_sql(&state, "SELECT DISTINCT holder FROM leases;");
+        rows.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let working = holders().len();
+    daemons.remove(0).kill();
+    let before = slots(&state).values().map(Vec::len).max().unwrap();
+    wait("all tenants have slots after the kill", &|| complete(before + 2));
+    daemons.into_iter().for_each(|daemon| assert_eq!(daemon.stop(), Some(0)));
+    assert!(working >= 2, "the tenants were shared by {working} daemons: {:?}", holders());
+    for (job, slots) in slots(&state) {
+        assert!(slots.iter().all(|(_, outcome)| outcome == "complete"), "{job}: {slots:?}");
+        let distinct: BTreeSet<&String> = slots.iter().map(|(slot, _)| slot).collect();
+        assert_eq!(distinct.len(), slots.len(), "{job}: each slot once");
+    }
+    let twice = "SELECT count(*) FROM (SELECT job, slot FROM runs WHERE outcome = 'complete' AND slot IS NOT NULL GROUP BY job, slot HAVING count(*) > 1) AS twice;";
+    assert_eq!(run_sql(&state, twice).trim(), "0", "no slot was done twice");
+    for tenant in tenants.urls.keys() {
+        assert_eq!(tenants.left(tenant), "1", "tenant {tenant}: what had expired is gone, and no more");
+    }
+}
