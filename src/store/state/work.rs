@@ -144,7 +144,6 @@ fn try_begin(conn: &mut Conn, new: &NewRun<'_>, there: DateTime<Utc>, now: DateT
 /// # Errors
 /// When the state cannot be written; nothing was changed then.
 pub fn end(conn: &mut Conn, begun: &Begun, end: &End, fate: SlotFate, clock: Clock) -> Result<bool, StoreError> {
-    let there = server_now(conn, clock)?;
     let mut attempts = ATTEMPTS;
     loop {
         attempts -= 1;
@@ -157,7 +156,7 @@ pub fn end(conn: &mut Conn, begun: &Begun, end: &End, fate: SlotFate, clock: Clo
                 runs::record_step(conn, &begun.run, step)?;
             }
             slots::leave_slot(conn, &begun.run, fate, end.outcome, now)?;
-            begun.lease.release(conn, there)?;
+            begun.lease.release(conn)?;
             Ok::<bool, StoreError>(true)
         });
         match ended {
