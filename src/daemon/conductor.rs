@@ -20,7 +20,7 @@ use super::{notify, status};
 use crate::clock::uptime;
 use crate::config::timing::CatchUp;
 use crate::control::Because;
-use crate::schedule::{Decision, Ending, Engine, Skipped, Slot, Stopped};
+use crate::schedule::{Decision, Ending, Skipped, Slot, Stopped};
 use crate::store::state::{self, Claim, Claimed, NewSlot, OpenSlot, Trigger};
 use crate::store::{Backend, StoreError};
 
