@@ -335,6 +335,16 @@ fn a_circle_is_refused_with_the_entries_in_it() {
     }
 }
 
+#[test]
+fn a_second_link_to_the_same_table_is_refused() {
+    let sql = "CREATE TABLE orders (id INTEGER PRIMARY KEY, made_at TIMESTAMP NULL, up INTEGER, first INTEGER);
+               CREATE INDEX orders_up ON orders (up); CREATE INDEX orders_first ON orders (first);";
+    let mut site = sqlite(sql);
+    let links = "belongs_to = [{ data = \"orders\", by = \"up\" }, { data = \"orders\", by = \"first\" }]";
+    let file = entry("orders", &format!("{TEXT_TIME}\n{links}")) + JOB;
+    site.checked(&file).error("`orders` belongs to itself by several links", "belongs_to");
+}
+
 // ─── What databases do on their own ──────────────────────────────────────────────────────────────────────────────────
 
 #[test]

@@ -4,7 +4,7 @@ use crate::config::condition::{Literal, Test};
 use crate::store::catalog::{Column, TypeClass};
 use crate::store::target::{Expr, Op, Operand, Scalar, Scope};
 
-use super::{Edge, Graph};
+use super::{Edge, Graph, Node};
 
 /// A condition whose columns were found, with the links to the parents that have them.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,21 @@ pub fn along(graph: &Graph, via: &[Edge], scope: &Scope, alias: u8, condition: &
     let mut parts = joined(graph, edge, scope, &inner, alias + 1);
     parts.push(along(graph, rest, &inner, alias + 1, condition));
     Expr::Exists { table: parent.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
+}
+
+/// The rows of `base` and, along the table's link to itself, all that belong to them.
+pub fn closed(graph: &Graph, node: &Node, scope: &Scope, alias: u8, base: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
+    let Some(edge) = node.self_link() else { return base(scope, alias) };
+    // The alias after that of the seed is that of the rows which a step adds.
+    let step = Scope::Alias(alias + 1);
+    Expr::Closure {
+        key: node.key_operands(scope),
+        table: node.at.clone(),
+        link: edge.columns.clone(),
+        seed_alias: alias,
+        seed: Box::new(base(&Scope::Alias(alias), alias + 2)),
+        step: Box::new(edge.condition.expr(graph, &step, alias + 2)),
+    }
 }
 
 /// The link between a referring row and the row referred to.

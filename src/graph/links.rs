@@ -17,6 +17,11 @@ pub(super) fn resolve(graph: &mut Graph, document: &Document, diagnostics: &mut 
         let mut reporter = Reporter::entry(diagnostics, name);
         let belongs_to =
             edges(graph, node, entry.belongs_to.as_ref().map(|links| &links.0), "belongs_to", &mut reporter);
+        if belongs_to.iter().filter(|edge| edge.is_self()).count() > 1 {
+            let message = format!("`{name}` belongs to itself by several links; one can be followed");
+            let help = "leave one; where all rows of a set refer to the same first row, name that reference".to_owned();
+            reporter.error(&["belongs_to"], message, help);
+        }
         let unlink = edges(graph, node, entry.unlink.as_ref().map(|links| &links.0), "unlink", &mut reporter);
         for (own, _) in unlink.iter().flat_map(|edge| &edge.columns).filter(|(own, _)| !own.nullable) {
             let message = format!("`{}` may not be NULL, so the reference cannot be unlinked", own.name.as_str());

@@ -12,7 +12,7 @@ use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
 use super::pace::Throttle;
-use super::rows::{apply, file_rows, last_of, lock, remove_branch, remove_roots};
+use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_roots};
 use super::sets;
 use super::windows::{blocked, note, open};
 use super::{Context, Done, Halt, RemovalError, Task};
@@ -272,7 +272,11 @@ impl Walk<'_> {
     ) -> Result<Option<Committed>, RemovalError> {
         let Some(branch) = self.task.branches.get(index) else { return Ok(None) };
         let Some(child) = self.graph.node(&branch.data) else { return Ok(None) };
-        let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
+        let mut rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
+        if let Some(ends) = ends(self.graph, child).filter(|_| branch.action == Action::Delete) {
+            // What belongs to a row of the same table is found through it, so it must go first.
+            rows = rows.and(ends);
+        }
         let mut sorted = Sorted::default();
         let filed = child.file.as_ref().filter(|_| branch.action != Action::Unlink);
         let key = child.key_operands(&child.own());
@@ -289,6 +293,9 @@ impl Walk<'_> {
             // A stretch of the key: of a long list of keys and the links up, SQLite tries each key for each ancestor.
             None => match last_of(conn, child, &rows, MOST_CHILDREN / 4)? {
                 Some(last) => Expr::KeyUpTo(key, last),
+                None if child.self_link().is_some() => {
+                    return Err(RemovalError::Doubt(format!("`{}`: rows refer to each other in a circle", child.name)));
+                }
                 None => return Ok(None),
             },
         };

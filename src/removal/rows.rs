@@ -3,6 +3,7 @@
 use super::batch::{self, Undone};
 use super::files::FileRow;
 use super::overwriting::overwrite;
+use super::task::has_child;
 use super::{Branch, Context, RemovalError, Task};
 use crate::graph::{Fate, FileOf, Graph, Node};
 use crate::plan::Action;
@@ -61,10 +62,7 @@ pub(super) fn apply(
     rows: Expr,
 ) -> Result<u64, Undone> {
     Ok(match branch.action {
-        Action::Delete | Action::Fold => {
-            let rows = context.graph.guard(child, rows);
-            conn.execute(&statements::delete(child.backend, &child.at, Access::Any, &rows))?
-        }
+        Action::Delete | Action::Fold => delete(context, conn, child, rows)?,
         Action::Anonymise => overwrite(context, conn, child, &rows).map_err(Undone::Failed)?,
         Action::Unlink => {
             let columns: Vec<_> =
@@ -73,6 +71,33 @@ pub(super) fn apply(
             conn.execute(&statements::unlink(child.backend, &child.at, &columns, &rows))?
         }
     })
+}
+
+/// Deletes rows; of a table whose rows belong to each other from the ends on, since MySQL looks at foreign keys row by row,
+/// as the others do where a key says RESTRICT.
+fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Result<u64, Undone> {
+    let once = |conn: &mut Conn, rows: Expr| {
+        let rows = context.graph.guard(node, rows);
+        conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &rows))
+    };
+    let mut deleted = 0;
+    if let Some(ends) = ends(context.graph, node) {
+        loop {
+            let rows = once(conn, rows.clone().and(ends.clone()))?;
+            deleted += rows;
+            if rows == 0 {
+                break;
+            }
+        }
+    }
+    // Of rows that refer to each other in a circle the database decides.
+    Ok(deleted + once(conn, rows)?)
+}
+
+/// Rows to which none of the same table belongs.
+pub(super) fn ends(graph: &Graph, node: &Node) -> Option<Expr> {
+    let edge = node.self_link()?;
+    Some(Expr::Not(Box::new(has_child(graph, node, edge, &node.own()))))
 }
 
 pub(super) fn remove_roots(

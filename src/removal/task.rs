@@ -1,5 +1,6 @@
 //! One rule on one entry, with everything that goes along with its rows.
 
+use crate::graph::condition::{closed, joined};
 use crate::graph::due::unfinished;
 use crate::graph::ties::Ties;
 use crate::graph::{Due, Edge, Fate, Graph, Node, Why};
@@ -73,8 +74,41 @@ impl Branch {
     /// The rows of the branch that still need something done, among those whose ancestor at the root satisfies `ancestor`.
     pub fn rows(&self, graph: &Graph, node: &Node, ancestor: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
         let scope = node.own();
-        let up = crate::graph::condition::along(graph, &self.path, &scope, 0, ancestor);
-        self.unfinished(node, &scope).and(up)
+        self.unfinished(node, &scope).and(self.below_root(graph, 0, &scope, 0, ancestor))
+    }
+
+    /// Rows at a place of the path, whose ancestor at the root satisfies `ancestor`.
+    fn below_root(
+        &self,
+        graph: &Graph,
+        position: usize,
+        scope: &Scope,
+        alias: u8,
+        ancestor: &dyn Fn(&Scope, u8) -> Expr,
+    ) -> Expr {
+        let Some(edge) = self.path.get(position) else { return ancestor(scope, alias) };
+        let (Some(node), Some(parent)) = (graph.node(&edge.from), graph.node(&edge.to)) else {
+            return Expr::Any(Vec::new());
+        };
+        self.with_own_kind(graph, node, position, (scope, alias), &|scope, alias| {
+            let inner = Scope::Alias(alias);
+            let mut parts = joined(graph, edge, scope, &inner, alias + 1);
+            parts.push(self.below_root(graph, position + 1, &inner, alias + 1, ancestor));
+            Expr::Exists { table: parent.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
+        })
+    }
+
+    /// What belongs to a row of the same table goes with it; but a reference that is unlinked is one reference.
+    fn with_own_kind(
+        &self,
+        graph: &Graph,
+        node: &Node,
+        position: usize,
+        (scope, alias): (&Scope, u8),
+        base: &dyn Fn(&Scope, u8) -> Expr,
+    ) -> Expr {
+        let single = position == 0 && self.action == Action::Unlink;
+        if single { base(scope, alias) } else { closed(graph, node, scope, alias, base) }
     }
 
     /// What still needs doing to a row of the branch; a reference that is NULL already refers to nothing.
@@ -85,24 +119,28 @@ impl Branch {
     /// The same rows, by the values of the root's columns that the last link refers to: what the batch knows of them.
     pub fn rows_of(&self, graph: &Graph, node: &Node, values: &[Vec<Sealed>]) -> Expr {
         let scope = node.own();
-        self.unfinished(node, &scope).and(self.up(graph, 0, &scope, values))
+        self.unfinished(node, &scope).and(self.up(graph, 0, &scope, 0, values))
     }
 
-    fn up(&self, graph: &Graph, position: usize, scope: &Scope, values: &[Vec<Sealed>]) -> Expr {
+    fn up(&self, graph: &Graph, position: usize, scope: &Scope, alias: u8, values: &[Vec<Sealed>]) -> Expr {
         let Some(edge) = self.path.get(position) else { return Expr::Any(Vec::new()) };
-        let own = if edge.condition.is_empty() { Expr::always() } else { edge.condition.expr(graph, scope, 10) };
-        if position + 1 == self.path.len() {
-            return own.and(Expr::KeyIn(edge.referring(scope), values.to_vec()));
-        }
-        let Some(parent) = graph.node(&edge.to) else { return Expr::Any(Vec::new()) };
-        let alias = u8::try_from(position).unwrap_or(u8::MAX);
-        let inner = Scope::Alias(alias);
-        own.and(Expr::KeyInRows {
-            columns: edge.referring(scope),
-            table: parent.at.clone(),
-            alias,
-            selected: edge.referred(&inner),
-            condition: Box::new(self.up(graph, position + 1, &inner, values)),
+        let (Some(node), Some(parent)) = (graph.node(&edge.from), graph.node(&edge.to)) else {
+            return Expr::Any(Vec::new());
+        };
+        self.with_own_kind(graph, node, position, (scope, alias), &|scope, alias| {
+            let own =
+                if edge.condition.is_empty() { Expr::always() } else { edge.condition.expr(graph, scope, alias + 1) };
+            if position + 1 == self.path.len() {
+                return own.and(Expr::KeyIn(edge.referring(scope), values.to_vec()));
+            }
+            let inner = Scope::Alias(alias);
+            own.and(Expr::KeyInRows {
+                columns: edge.referring(scope),
+                table: parent.at.clone(),
+                alias,
+                selected: edge.referred(&inner),
+                condition: Box::new(self.up(graph, position + 1, &inner, alias + 1, values)),
+            })
         })
     }
 }
@@ -164,28 +202,19 @@ impl Task {
     /// The rule's rows and, along a link to the same table, all that belong to them; those of `only` alone. What belongs
     /// to a row that stays does not go with it.
     fn closed(&self, graph: &Graph, node: &Node, (scope, alias): (&Scope, u8), only: &dyn Fn(&Scope) -> Expr) -> Expr {
-        match node.self_link().filter(|_| !matches!(self.due.why, Why::Person(_))) {
-            None => self.due.expr(graph, node, scope, alias).and(only(scope)),
-            Some(edge) => {
-                let seed_scope = Scope::Alias(alias);
-                let seed = self.due.expr(graph, node, &seed_scope, alias + 1).and(only(&seed_scope));
-                let closed = Expr::Closure {
-                    key: node.key_operands(scope),
-                    table: node.at.clone(),
-                    link: edge.columns.clone(),
-                    seed_alias: alias,
-                    seed: Box::new(seed),
-                    step: Box::new(Expr::always()),
-                };
-                closed.and(only(scope))
-            }
+        let seed = |scope: &Scope, alias: u8| self.due.expr(graph, node, scope, alias).and(only(scope));
+        // A person's walk has said all already, links to the same table included.
+        if node.self_link().is_none() || matches!(self.due.why, Why::Person(_)) {
+            return seed(scope, alias);
         }
+        closed(graph, node, scope, alias, &seed).and(only(scope))
     }
 }
 
-fn has_child(graph: &Graph, node: &Node, edge: &Edge, scope: &Scope) -> Expr {
+/// A row of the same table, other than itself, belongs to the row in `scope`.
+pub(super) fn has_child(graph: &Graph, node: &Node, edge: &Edge, scope: &Scope) -> Expr {
     let inner = Scope::Alias(9);
-    let mut parts = crate::graph::condition::joined(graph, edge, &inner, scope, 10);
+    let mut parts = joined(graph, edge, &inner, scope, 10);
     // A row that refers to itself is no obstacle to its own removal.
     let same: Vec<Expr> =
         node.key_operands(&inner).into_iter().zip(node.key_operands(scope)).map(|(a, b)| Expr::Same(a, b)).collect();
@@ -200,7 +229,7 @@ fn below(graph: &Graph, branch: &Branch, depth: usize, scope: &Scope, alias: u8)
     };
     let Some(child) = graph.node(&edge.from) else { return Expr::Any(Vec::new()) };
     let inner = Scope::Alias(alias);
-    let mut parts = crate::graph::condition::joined(graph, edge, &inner, scope, alias + 1);
+    let mut parts = joined(graph, edge, &inner, scope, alias + 1);
     parts.push(if depth == 1 {
         branch.unfinished(child, &inner)
     } else {

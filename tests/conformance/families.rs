@@ -95,6 +95,62 @@ fn more_children_than_a_batch_go_after_their_own() {
     }
 }
 
+/// Comments on a post and replies to them: what belongs to a comment goes with it, however deep, also where only the
+/// comment says which post it is about.
+#[test]
+fn children_with_children_of_their_own_kind_go_from_the_end() {
+    for (db, keyed) in ALL.into_iter().flat_map(|db| [(db, true), (db, false)]) {
+        let keys = if keyed {
+            ", FOREIGN KEY (post) REFERENCES parents (id), FOREIGN KEY (reply_to) REFERENCES comments (id)"
+        } else {
+            ""
+        };
+        let schema = format!(
+            "{PARENTS} CREATE TABLE comments (id {{big}} PRIMARY KEY, post {{big}}, reply_to {{big}}, fate {{text}}{keys});
+             CREATE TABLE likes (id {{big}} PRIMARY KEY, comment {{big}}, fate {{text}});
+             CREATE INDEX comments_post ON comments (post); CREATE INDEX comments_reply ON comments (reply_to);
+             CREATE INDEX likes_comment ON likes (comment);"
+        );
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry(
+                "comments",
+                "belongs_to = [{ data = \"parents\", by = \"post\" }, { data = \"comments\", by = \"reply_to\" }]",
+            ),
+            entry("likes", "belongs_to = { data = \"comments\", by = \"comment\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "comments", "likes"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', NULL, NULL, 'goes'), (2, '2030-01-01 00:00:00', NULL, NULL, 'stays');
+             INSERT INTO comments VALUES (1, 1, NULL, 'goes'), (2, 1, 1, 'goes'), (3, 1, 2, 'goes'), (4, NULL, 3, 'goes'), (5, NULL, 4, 'goes'),
+               (6, 2, NULL, 'stays'), (7, 2, 6, 'stays'), (8, NULL, 7, 'stays'), (9, NULL, NULL, 'stays');
+             INSERT INTO likes VALUES (1, 1, 'goes'), (2, 5, 'goes'), (3, 8, 'stays'), (4, NULL, 'stays');",
+        );
+        site.purge("it");
+    }
+}
+
+/// A typed link to the same table: only rows that say so belong to a row of it, though others hold its number too.
+#[test]
+fn a_typed_link_to_the_same_table_takes_its_own_type_only() {
+    for db in ALL {
+        let schema = "CREATE TABLE notes (id {big} PRIMARY KEY, at {civil}, kind {text}, object {big}, fate {text});
+             CREATE INDEX notes_object ON notes (object);";
+        let keys = format!(
+            "time = {}\nbelongs_to = {{ data = \"notes\", by = \"object\", where = {{ kind = \"note\" }} }}",
+            civil(db)
+        );
+        let site = Site::new(db, schema, &["notes"], &[entry("notes", &keys), job("notes", "")].concat());
+        site.database.sql(
+            "INSERT INTO notes VALUES (1, '2020-01-01 00:00:00', 'ticket', 5, 'goes'), (2, '2030-01-01 00:00:00', 'note', 1, 'goes'),
+               (3, '2030-01-01 00:00:00', 'ticket', 1, 'stays'), (4, '2030-01-01 00:00:00', NULL, 1, 'stays'),
+               (5, '2030-01-01 00:00:00', 'note', NULL, 'stays'), (6, '2030-01-01 00:00:00', 'note', 3, 'stays');",
+        );
+        site.purge("it");
+    }
+}
+
 /// The first column of a link is NULL in one parent, its second holds the key of another: the children of that other
 /// stay, whatever the order in which the links are looked at.
 #[test]
