@@ -3,10 +3,14 @@
 
 #[path = "trail/python.rs"]
 mod python;
+#[path = "trail/runs.rs"]
+mod runs;
 #[path = "trail/states.rs"]
 mod states;
 mod support;
 #[path = "trail/tampering.rs"]
 mod tampering;
+#[path = "support/world.rs"]
+mod world;
 #[path = "trail/written.rs"]
 mod written;

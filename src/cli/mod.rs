@@ -4,6 +4,7 @@
 mod say;
 
 mod approve;
+mod audit;
 mod check;
 mod completions;
 mod demo;
@@ -38,6 +39,8 @@ use crate::names::JobName;
 use crate::plan::BrakeName;
 
 use crate::control::{Exit, Failure};
+
+use crate::trail::Actor;
 
 use logging::{LogFormat, Logging};
 use tenants::{for_each, named_jobs, no_such_job};
@@ -118,6 +121,8 @@ enum Command {
     History(HistoryArgs),
     /// Legal holds: these rows stay, whatever a policy says.
     Hold(hold::HoldArgs),
+    /// The audit trail: what retentiond itself did, and the proof that nobody has changed it.
+    Audit(audit::AuditArgs),
     /// Stops jobs before their next batch, until `resume`.
     Pause(SwitchArgs),
     /// Lets paused jobs go on.
@@ -320,6 +325,9 @@ pub fn main() -> std::process::ExitCode {
     };
     crate::control::panics::tell_places_only();
     logging::start(Logging { level: cli.log.unwrap_or(cli.command.usual_level()), format: cli.log_format });
+    if !matches!(cli.command, Command::Serve(_)) {
+        Actor::of_uid(privilege::caller_uid()).is_process();
+    }
     let ready = if cli.command.reads_policy() { privilege::become_owner(&cli.config) } else { Ok(()) };
     match ready.and_then(|()| dispatch(&cli)) {
         Ok(exit) => exit.into(),
@@ -352,6 +360,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Jobs(args) => jobs::jobs(cli, args),
         Command::History(args) => history::history(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
+        Command::Audit(args) => audit::audit(cli, args),
         Command::Pause(args) => switch::pause(cli, args),
         Command::Resume(args) => switch::resume(cli, args),
         Command::Serve(args) => serve::serve(cli, args),

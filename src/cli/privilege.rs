@@ -35,6 +35,13 @@ pub fn caller() -> String {
     if name.is_empty() { format!("uid {}", geteuid().as_raw()) } else { name }
 }
 
+/// The number of that user.
+pub fn caller_uid() -> u32 {
+    let own = geteuid();
+    let sudo = std::env::var("SUDO_UID").ok().filter(|_| own.is_root()).and_then(|uid| uid.parse().ok());
+    sudo.unwrap_or_else(|| own.as_raw())
+}
+
 /// Becomes the owner of the state, when root calls; else, and when the owner is root, does nothing.
 ///
 /// Credentials that only root may read are read before. A file that is wrong changes nothing here: the command itself

@@ -7,10 +7,12 @@ use crate::control::{Exit, Failure};
 use crate::names::JobName;
 use crate::store::pool::Database;
 use crate::store::state;
+use crate::trail::{self, Act, Entry};
 
 /// Stops a job, or all, before its next batch.
 pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
     let (memory, jobs) = open(cli, args)?;
+    record(&memory, &jobs, &Act::Pause)?;
     for job in &jobs {
         state::pause(&mut *memory.conn()?, job, Clock::system().now())?;
     }
@@ -25,6 +27,7 @@ pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
 /// Lets it go on.
 pub fn resume(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
     let (memory, jobs) = open(cli, args)?;
+    record(&memory, &jobs, &Act::Resume)?;
     for job in &jobs {
         state::resume(&mut *memory.conn()?, job)?;
     }
@@ -34,6 +37,12 @@ pub fn resume(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
         None => say!("all jobs may run again, except those paused by name"),
     }
     Ok(Exit::Done)
+}
+
+fn record(memory: &Database, jobs: &[String], act: &Act) -> Result<(), Failure> {
+    // The empty name stands for all.
+    let entry = |job: &String| Entry { job: job.parse().ok(), ..Entry::new(act.clone()) };
+    Ok(trail::record(memory, Clock::system(), jobs.iter().map(entry).collect())?)
 }
 
 fn named(jobs: &[String]) -> String {

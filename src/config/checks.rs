@@ -21,6 +21,7 @@ pub(super) fn check(document: &mut Document, diagnostics: &mut Diagnostics) {
     }
     check_people(document, diagnostics);
     check_limits(document, diagnostics);
+    super::trail::check(document, diagnostics);
 }
 
 pub(super) fn check_url(url: &str, path: Vec<String>, diagnostics: &mut Diagnostics) {
@@ -353,7 +354,7 @@ fn check_limits(document: &Document, diagnostics: &mut Diagnostics) {
             !document.data.values().any(|entry| {
                 entry.store.as_ref().is_some_and(|name| name.as_str() == *store)
                     || entry.file.as_ref().is_some_and(|file| file.store.as_str() == *store)
-            })
+            }) && document.trail.store.as_ref().is_none_or(|name| name.as_str() != *store)
         })
         .collect();
     for store in unused {

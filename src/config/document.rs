@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::listen::Listen;
 use super::period::{Keep, Period};
 use super::span::Span;
+use super::trail::Trail;
 use super::values::{
     AnonymiseStrategy, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
     TimeColumn, UrlSource,
@@ -39,6 +40,8 @@ pub struct Document {
     pub pace: Pace,
     /// How many jobs run at a time.
     pub limits: Limits,
+    /// retentiond's own audit trail.
+    pub trail: Trail,
     /// What diagnostic logs may hold.
     pub diagnostics: Diagnostics,
     /// How reports about persons look.

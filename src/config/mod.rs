@@ -19,6 +19,7 @@ pub mod source;
 pub mod span;
 pub mod tenants;
 pub mod timing;
+pub mod trail;
 pub mod values;
 mod visitors;
 pub mod window;

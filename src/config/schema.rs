@@ -9,6 +9,7 @@ use super::document::{
     Tenant,
 };
 use super::timing::Timing;
+use super::trail::Trail;
 use super::values::Zone;
 
 /// The schema of the whole file; each kind of job brings that of its own keys.
@@ -33,6 +34,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "brakes": of::<Brakes>(&mut generator),
         "pace": of::<Pace>(&mut generator),
         "limits": of::<Limits>(&mut generator),
+        "trail": of::<Trail>(&mut generator),
         "diagnostics": of::<Diagnostics>(&mut generator),
         "report": of::<ReportKeys>(&mut generator),
         "stores": stores,

@@ -18,12 +18,13 @@ use super::raw::Piece;
 pub use super::raw::RawJob;
 use super::source::Source;
 use super::timing::{self, Timing};
+use super::trail::Trail;
 use super::values::UrlSource;
 use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "timezone",
     "enabled",
     "include",
@@ -34,6 +35,7 @@ const SECTIONS: [&str; 18] = [
     "brakes",
     "pace",
     "limits",
+    "trail",
     "diagnostics",
     "report",
     "stores",
@@ -55,6 +57,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         brakes: Brakes::default(),
         pace: Pace::default(),
         limits: Limits::default(),
+        trail: Trail::default(),
         diagnostics: DiagnosticsKeys::default(),
         report: ReportKeys::default(),
         stores: BTreeMap::new(),
@@ -92,6 +95,7 @@ fn read_section(
         "brakes" => set(&mut document.brakes, read(file, value, diagnostics)),
         "pace" => set(&mut document.pace, read(file, value, diagnostics)),
         "limits" => set(&mut document.limits, read(file, value, diagnostics)),
+        "trail" => set(&mut document.trail, read(file, value, diagnostics)),
         "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
         "report" => set(&mut document.report, read(file, value, diagnostics)),
         "stores" => read_named(&mut document.stores, file, value, diagnostics),

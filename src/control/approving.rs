@@ -17,6 +17,7 @@ use crate::removal::RemovalError;
 use crate::store::pool::Database;
 use crate::store::state::{self, PlanRecord};
 use crate::store::{Conn, StoreError};
+use crate::trail::{self, Act, Digest, Entry};
 
 /// So long an approval stands.
 pub const STANDS: TimeDelta = TimeDelta::hours(72);
@@ -152,6 +153,12 @@ pub fn approve(
         return Err(refused("a database, or a table of it, has changed since this plan was made"));
     }
     let until = now + STANDS;
+    let entry = Entry {
+        policy: Digest::parse(&basis.policy_hash),
+        schema: Digest::parse(&basis.schema_hash),
+        ..Entry::new(Act::Approval { until }).job(name).plan(plan)
+    };
+    trail::append(&mut conn, Clock::system(), &[entry])?;
     if !state::approve_plan(&mut conn, name.as_str(), plan, now, until)? {
         return Err(refused("the plan is gone"));
     }

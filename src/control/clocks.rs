@@ -8,6 +8,7 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::store::state::{self, ClockMark};
 use crate::store::{Conn, StoreError};
+use crate::trail::{self, Act, Entry};
 
 /// The clocks of the daemon and of a store may differ by this many seconds.
 pub(super) const SKEW: i64 = 60;
@@ -55,6 +56,7 @@ pub fn doubts(site: &Site, conn: &mut Conn, clock: Clock) -> Result<Vec<String>,
 pub fn accept_clocks(own: bool, site: Option<&Site>, conn: &mut Conn, clock: Clock) -> Result<String, Failure> {
     let mut lines = Vec::new();
     if own {
+        trail::append(conn, clock, &[Entry::new(Act::ClockAccepted { store: None, seconds: 0 })])?;
         // A job that began by a clock that was ahead would otherwise wait for that time to come.
         state::begin_schedules_by(conn, clock.now())?;
         lines.push("this machine's clock is accepted".to_owned());
@@ -63,6 +65,8 @@ pub fn accept_clocks(own: bool, site: Option<&Site>, conn: &mut Conn, clock: Clo
         let now = clock.now();
         let seconds = database.conn()?.clock_skew(now)?.num_seconds();
         if seconds.abs() > SKEW {
+            let accepted = Act::ClockAccepted { store: Some(name.clone()), seconds };
+            trail::append(conn, clock, &[Entry::new(accepted)])?;
             state::accept_store_clock(conn, name.as_str(), ClockMark { seconds, since: now })?;
             lines.push(format!("store {name}: its clock differs by {seconds} s, and that is accepted"));
         }

@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::failure::{Exit, Failure};
 use super::persons;
 use super::ran::{Ended, Ran};
 use super::receipt::{BeyondReach, Receipt};
+use super::recording;
 use super::runner::{Options, run_job};
 use super::site::Site;
 use crate::graph::{Subject, Walk};
@@ -21,6 +23,7 @@ use crate::names::{JobName, StoreName};
 use crate::plan::Plan;
 use crate::store::pool::Database;
 use crate::store::state::{self, ErasureRecord, Mark};
+use crate::trail::{self, Act, Digest, Entry};
 
 /// The name under which erasures take their lease and write their ledger.
 const ERASE: &str = "erase";
@@ -76,11 +79,19 @@ impl Prepared {
     ) -> Result<(Ran, Option<Receipt>), Failure> {
         let begun = options.clock.now();
         let record = self.record(site, begun);
+        let erasure = recording::id(&record.id);
+        let begin = Act::ErasureBegin {
+            erasure: erasure.clone(),
+            person: self.subject.kind.clone(),
+            only: self.job.only().cloned(),
+        };
+        trail::record(memory, options.clock, vec![Entry::new(begin)])?;
         state::begin_erasure(&mut *memory.conn()?, &record, &self.marks)?;
         let ran = run_job(site, memory, &self.job, options, progress)?;
         if !matches!(ran.ended, Ended::With(Outcome::Complete)) {
             // Nobody has gone, so nobody is to be kept away.
             if ran.report.rows() == 0 {
+                trail::record(memory, options.clock, vec![Entry::new(Act::ErasureCancelled { erasure })])?;
                 state::cancel_erasure(&mut *memory.conn()?, &record.id)?;
             }
             return Ok((ran, None));
@@ -90,6 +101,14 @@ impl Prepared {
         let after = self.plan(site, memory, ended)?;
         let receipt = self.receipt(site, &record.id, (begun, ended), &ran, after);
         let text = serde_json::to_string(&receipt).unwrap_or_default();
+        let done = Act::ErasureDone {
+            erasure,
+            rows: ran.report.rows(),
+            files: ran.report.files(),
+            remains: receipt.remains.iter().map(|left| left.rows).sum(),
+            receipt: Digest::of(&Sha256::digest(&text).into()),
+        };
+        trail::record(memory, options.clock, vec![Entry::new(done)])?;
         state::finish_erasure(&mut *memory.conn()?, &record.id, ended, receipt.backups_expire, &text)?;
         Ok((ran, Some(receipt)))
     }

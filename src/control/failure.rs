@@ -6,6 +6,7 @@ use crate::files::FileErrorKind;
 use crate::graph::stores::OpenError;
 use crate::removal::RemovalError;
 use crate::store::{ErrorKind, StoreError};
+use crate::trail::TrailError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +172,18 @@ impl From<StoreError> for Failure {
             _ => Exit::Failed,
         };
         Self::new(exit, format!("error: {error}"))
+    }
+}
+
+impl From<TrailError> for Failure {
+    fn from(error: TrailError) -> Self {
+        match error {
+            TrailError::Store(error) => error.context("the audit trail").into(),
+            other @ (TrailError::Key(_) | TrailError::Name { .. }) => {
+                Self::new(Exit::Configuration, format!("error: {other}"))
+            }
+            other => Self::new(Exit::Failed, format!("error: {other}")),
+        }
     }
 }
 

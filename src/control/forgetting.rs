@@ -3,18 +3,24 @@
 //! **Invariant.** Leases stay for ever, so that no fencing token comes twice; so do pauses, the policy that each job
 //! followed last and the beginnings of schedules: forgetting them would let something run that must not.
 
-use chrono::{DateTime, Utc};
-
+use crate::clock::Clock;
 use crate::config::document::Document;
 use crate::config::period::Keep;
+use crate::store::Conn;
 use crate::store::state;
-use crate::store::{Conn, StoreError};
+use crate::trail::{self, TrailError};
 
-/// Forgets runs, slots and stopped plans that are older than the file says.
+/// Forgets runs, slots, stopped plans and records of the trail that are older than the file says.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn forget_old(conn: &mut Conn, document: &Document, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub fn forget_old(conn: &mut Conn, document: &Document, clock: Clock) -> Result<(), TrailError> {
+    let now = clock.now();
+    if let Keep::For(period) = &document.trail.keep
+        && let Some(before) = period.before(now, document.timezone).filter(|before| *before < now)
+    {
+        trail::prune(conn, clock, before)?;
+    }
     let Keep::For(period) = &document.state.keep else { return Ok(()) };
     let Some(before) = period.before(now, document.timezone).filter(|before| *before < now) else { return Ok(()) };
     state::forget_before(conn, before)?;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeZone as _, Utc};
 
 use super::failure::{Exit, Failure};
+use super::recording;
 use super::site::Site;
 use crate::graph::{Address, Graph, Node, Subject, Walk, resolve_condition};
 use crate::holds::{About, read_pair};
@@ -22,6 +23,7 @@ use crate::store::state::{self, HoldRecord};
 use crate::store::target::Expr;
 use crate::store::target::held::{Placing, place};
 use crate::store::{Conn, Stmt, StoreError, held};
+use crate::trail::Act;
 
 /// A hold to be placed.
 pub struct NewHold {
@@ -81,6 +83,9 @@ pub fn add(
         released_by: None,
         approved_by: None,
     };
+    let hold = recording::id(&record.id);
+    let about = recording::about(&new.about);
+    recording::note(memory, Act::HoldAdd { hold: hold.clone(), about, until: ends_at })?;
     state::add_hold(&mut *memory.conn()?, &record)?;
     let mut rows = BTreeMap::new();
     for store in stores {
@@ -90,6 +95,7 @@ pub fn add(
         let placing = Placement::of(&site.graph, &store, &record, &new.about)?;
         rows.insert(store, held::exclusively(&mut conn, |conn| placing.place(conn, true))?);
     }
+    recording::note(memory, Act::HoldPlaced { hold, rows: rows.values().sum() })?;
     Ok(rows)
 }
 
@@ -132,6 +138,10 @@ pub fn release(
     people: (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<usize, Failure> {
+    let standing = |record: &HoldRecord| record.hold_case == case.as_str() && record.is_active(now);
+    let holds = state::all_holds(&mut *memory.conn()?)?;
+    let holds = holds.iter().filter(|record| standing(record)).map(|record| recording::id(&record.id)).collect();
+    recording::note(memory, Act::HoldRelease { holds, second: recording::uid_of(people.1) })?;
     let mut ended = state::release_case(&mut *memory.conn()?, case.as_str(), people, now)?;
     for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
         let mut conn = database.conn()?;

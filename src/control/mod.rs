@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod approving;
+pub mod auditing;
 pub mod clocks;
 pub mod deadlines;
 pub mod erasing;
@@ -18,6 +19,7 @@ pub mod panics;
 pub mod persons;
 pub mod ran;
 pub mod receipt;
+mod recording;
 pub mod replaying;
 pub mod reporting;
 pub mod runner;

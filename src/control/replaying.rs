@@ -11,6 +11,7 @@ use super::failure::{Exit, Failure};
 use super::marks::ADOPTED;
 use super::persons::{KEY, digest, joined_key};
 use super::ran::{Ended, Ran};
+use super::recording;
 use super::runner::Options;
 use super::site::Site;
 use crate::graph::walk::scan::scan;
@@ -22,6 +23,7 @@ use crate::redact::Sealed;
 use crate::store::ledger;
 use crate::store::pool::Database;
 use crate::store::state::{self, ErasureRecord, HashKey};
+use crate::trail::{self, Act, Entry};
 
 /// What a replay did.
 pub struct Replayed {
@@ -100,6 +102,7 @@ pub fn replay(
         state::forget_expired(&mut conn, now)?;
         (state::hash_keys(&mut conn)?, state::unexpired(&mut conn, now)?)
     };
+    trail::record(memory, options.clock, vec![Entry::new(Act::ReplayBegin { store: store.clone() })])?;
     let erasures = unexpired.len();
     let marked = unexpired
         .into_iter()
@@ -118,7 +121,10 @@ pub fn replay(
             break;
         }
     }
-    if replayed.is_complete() && !options.stop.is_raised() {
+    let complete = replayed.is_complete() && !options.stop.is_raised();
+    let done = Act::ReplayDone { store: store.clone(), found: replayed.found as u64, complete };
+    trail::record(memory, options.clock, vec![Entry::new(done)])?;
+    if complete {
         release(memory, store, database)?;
     }
     Ok(replayed)
@@ -131,6 +137,7 @@ pub fn replay(
 pub fn adopt(site: &Site, memory: &Database, store: &StoreName) -> Result<(), Failure> {
     let database = database(site, store)?;
     if let Some(run) = ledger::newest_run(&mut *database.conn()?)? {
+        recording::note(memory, Act::StoreAdopted { store: store.clone() })?;
         state::mark_store(&mut *memory.conn()?, store.as_str(), ADOPTED, &run)?;
     }
     Ok(())

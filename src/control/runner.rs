@@ -12,6 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::approving::Approvals;
+use super::auditing;
 use super::clocks;
 use super::failure::Failure;
 use super::forgetting::forget_old;
@@ -20,17 +21,19 @@ use super::keeper::Keeper;
 use super::marks::Marks;
 use super::panics::caught;
 use super::ran::{Ended, Ran, Refusal};
+use super::recording::{self, Trail};
 use super::site::Site;
 use crate::clock::{Clock, uptime};
 use crate::jobs::session::RunProgress;
-use crate::jobs::{Job, Outcome, Report, Session};
+use crate::jobs::{Job, KINDS, Outcome, Report, Session};
 use crate::names::StoreName;
 use crate::plan::BrakeName;
 use crate::removal::{Halt, Permit, RemovalError};
 use crate::stop::Stop;
 use crate::store::pool::Database;
-use crate::store::state::{self, Begun, End, Lease, NewRun, NewStep, NotBegun, SlotFate, Trigger};
+use crate::store::state::{self, Begun, End, Lease, NewRun, NotBegun, SlotFate, Trigger};
 use crate::store::{StoreError, gate};
+use crate::trail::{Act, RunTrail};
 
 /// For so long the end of a run is tried to be written down.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,7 +102,7 @@ impl Cause {
 }
 
 impl Occasion {
-    fn trigger(&self) -> Trigger {
+    pub(super) fn trigger(&self) -> Trigger {
         match self {
             Self::Manual => Trigger::Manual,
             Self::Slot { trigger, .. } => *trigger,
@@ -141,13 +144,16 @@ pub fn run_job(
 ) -> Result<Ran, Failure> {
     let name = job.name().as_str();
     let policy = job.policy_hash();
-    let ran = remembered(memory, name, job.kind(), &policy, options, |begun, keeper, report| {
+    let ran = remembered(memory, name, job.kind(), &policy, options, |begun, keeper, (trail, interrupted), report| {
         let now = options.clock.now();
         if let Some(doubt) = options.occasion.doubt(now) {
             return Err(RemovalError::Doubt(doubt));
         }
         let accepted = state::accepted_store_clocks(&mut *memory.conn()?)?;
-        prepare_stores(site, job, &begun.lease, now, &accepted, options.lease)?;
+        prepare_stores(site, job, (&begun.lease, options.lease), now, &accepted, trail)?;
+        if let Some(interrupted) = interrupted {
+            recording::count_again(site, job, trail, interrupted)?;
+        }
         holding::refresh(site, memory, &job.stores(&site.graph), now)?;
         let stores = job.stores(&site.graph);
         let marks = if job.mends() {
@@ -155,7 +161,7 @@ pub fn run_job(
         } else {
             Marks::look(site, memory, name, &stores, (begun.run.as_str(), now))?
         };
-        let mut permit = Held { memory, keeper, name, options, marks: &marks };
+        let mut permit = Held { memory, keeper, name, options, marks: &marks, trail };
         let by_hand = matches!(options.occasion, Occasion::Manual);
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut session = Session {
@@ -176,10 +182,11 @@ pub fn run_job(
         marks.keep(memory)?;
         ended
     })?;
-    let forgot = forget_old(&mut *memory.conn()?, &site.loaded.document, options.clock.now());
+    let forgot = forget_old(&mut *memory.conn()?, &site.loaded.document, options.clock);
     if let Err(error) = forgot {
         tracing::warn!(%error, "the state's old runs could not be forgotten");
     }
+    auditing::checkpoint(&site.loaded.document, memory, options.clock);
     Ok(ran)
 }
 
@@ -194,17 +201,18 @@ pub fn fail_job(
     options: &Options,
     error: RemovalError,
 ) -> Result<Ran, Failure> {
-    remembered(memory, name, kind, "", options, |_, _, _| Err(error))
+    let kind = KINDS.iter().find(|known| known.name == kind).map_or("unknown", |known| known.name);
+    remembered(memory, name, kind, "", options, |_, _, _, _| Err(error))
 }
 
 /// Does something as a run: under the job's lease, with a record.
 fn remembered(
     memory: &Database,
     name: &str,
-    kind: &str,
+    kind: &'static str,
     policy_hash: &str,
     options: &Options,
-    work: impl FnOnce(&Begun, &Keeper, &mut Report) -> Result<Outcome, RemovalError>,
+    work: impl FnOnce(&Begun, &Keeper, Trail<'_>, &mut Report) -> Result<Outcome, RemovalError>,
 ) -> Result<Ran, Failure> {
     if let Some(doubt) = options.occasion.doubt(options.clock.now()) {
         return Ok(Ran::refused(Refusal::Clock(doubt)));
@@ -232,11 +240,20 @@ fn remembered(
     };
     let keeper = Keeper::start(memory, &begun.lease, options.clock, options.lease, asked);
     let mut report = Report::default();
-    let ended = caught(|| work(&begun, &keeper, &mut report))
-        .unwrap_or_else(|place| Err(RemovalError::Doubt(format!("{place}; this is a mistake in retentiond"))));
+    let (trail, ended) = match recording::begin(memory, (begun.run.as_str(), name, policy_hash), kind, options) {
+        Ok((trail, interrupted)) => {
+            let ended = caught(|| work(&begun, &keeper, (&trail, interrupted.as_ref()), &mut report))
+                .unwrap_or_else(|place| Err(RemovalError::Doubt(format!("{place}; this is a mistake in retentiond"))));
+            (Some(trail), ended)
+        }
+        Err(error) => (None, Err(error)),
+    };
     drop(keeper);
+    if let Some(trail) = &trail {
+        recording::end(trail, &report, &ended);
+    }
     let fate = options.occasion.afterwards(&ended, begun.attempts);
-    let ours = write_end(memory, &begun, &end_of(&report, &ended), fate, options)?;
+    let ours = write_end(memory, &begun, &recording::end_of(&report, &ended), fate, options)?;
     let ended = if ours { ended } else { Err(RemovalError::Overtaken) };
     Ok(Ran {
         run: Some(begun.run),
@@ -272,16 +289,17 @@ fn write_end(
 fn prepare_stores(
     site: &Site,
     job: &dyn Job,
-    lease: &Lease,
+    (lease, patience): (&Lease, Duration),
     now: DateTime<Utc>,
     accepted: &BTreeMap<String, i64>,
-    patience: Duration,
+    trail: &RunTrail,
 ) -> Result<(), RemovalError> {
     for store in job.stores(&site.graph) {
         let Some(database) = site.stores.database(&store) else { continue };
         let mut conn = database.conn()?;
         let agreed = accepted.get(store.as_str()).copied().unwrap_or_default();
         if let Some(skew) = clocks::skew(&mut conn, now, agreed)? {
+            trail.record(vec![Act::ClockDoubt { store: Some(store.clone()), seconds: skew }])?;
             return Err(RemovalError::Doubt(format!(
                 "the clock of store `{store}` and ours differ by {skew} s; until they agree, or `retentiond accept-clock` accepts it, nothing is removed"
             )));
@@ -318,6 +336,7 @@ struct Held<'a> {
     name: &'a str,
     options: &'a Options,
     marks: &'a Marks,
+    trail: &'a RunTrail,
 }
 
 impl Permit for Held<'_> {
@@ -350,32 +369,9 @@ impl Permit for Held<'_> {
     fn committed(&self, store: &StoreName, batch: &str) {
         self.marks.committed(store, batch);
     }
-}
 
-/// What is remembered of a run.
-fn end_of(report: &Report, ended: &Result<Outcome, RemovalError>) -> End {
-    let step = |(position, step): (usize, &crate::plan::Step)| NewStep {
-        position: i32::try_from(position).unwrap_or(i32::MAX),
-        data: step.data.to_string(),
-        store: step.store.to_string(),
-        action: step.action.as_str().to_owned(),
-        rule: Some(step.rule.clone()),
-        rows: step.rows,
-        files: step.files,
-        held: step.held,
-        cutoff: step.cutoff,
-    };
-    let (outcome, note) = match ended {
-        Ok(outcome) => (outcome.as_str(), None),
-        Err(error) => (Outcome::Failed.as_str(), Some(error.to_string())),
-    };
-    End {
-        outcome,
-        cutoff: report.plan.as_ref().and_then(|plan| plan.cutoff),
-        rows: report.rows(),
-        files: report.files(),
-        note,
-        steps: report.steps.iter().enumerate().map(step).collect(),
+    fn trail(&self) -> &RunTrail {
+        self.trail
     }
 }
 

@@ -183,6 +183,7 @@ pub fn open_state(loaded: &Loaded) -> Result<Database, Failure> {
             result => break result.map_err(unreachable)?,
         }
     };
+    super::auditing::name(&loaded.document, &mut *database.conn()?)?;
     Ok(own(loaded, &database))
 }
 

@@ -14,6 +14,7 @@ use crate::schedule::Guard;
 use crate::store::Conn;
 use crate::store::StoreError;
 use crate::store::state::{self, ClockMark};
+use crate::trail::{self, Act, Entry, TrailError};
 
 /// The watch over the clock.
 pub(super) struct Watch {
@@ -75,9 +76,15 @@ impl Watch {
         }
         match doubt {
             Some(ahead) => {
+                let seconds = ahead.num_seconds();
+                trail::append(conn, self.clock, &[Entry::new(Act::ClockDoubt { store: None, seconds })])
+                    .map_err(of_trail)?;
                 state::mark_clock(conn, ClockMark { seconds: ahead.num_seconds(), since: self.clock.now() })?;
             }
-            None => drop(state::forget_clock_mark(conn)?),
+            None => {
+                trail::append(conn, self.clock, &[Entry::new(Act::ClockTrusted)]).map_err(of_trail)?;
+                state::forget_clock_mark(conn)?;
+            }
         }
         self.inner().told = doubt;
         Ok(Some(doubt))
@@ -85,6 +92,13 @@ impl Watch {
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_trail(error: TrailError) -> StoreError {
+    match error {
+        TrailError::Store(error) => error,
+        other => StoreError::new(crate::store::ErrorKind::Other, other.to_string()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use super::core::Core;
 use super::events::Event;
 use super::policy::Policy;
-use crate::control::{Exit, Failure};
+use crate::control::{Exit, Failure, auditing};
 
 /// Reads the file anew; gives what changed, in words.
 ///
@@ -42,6 +42,7 @@ fn try_reload(core: &Core) -> Result<String, Failure> {
     let text = changes(&core.path, &before, &policy);
     let away =
         away.map(|text| format!("\nwarning: its jobs wait until it can be reached: {}", text.replace("error: ", "")));
+    auditing::followed(&policy.loaded, Vec::new(), &core.memory, core.clock)?;
     let policy = Arc::new(policy);
     core.engine().set_jobs(policy.limits(), known, now);
     core.follow(policy);

@@ -17,8 +17,10 @@ use super::single::Single;
 use super::socket::{self, Socket};
 use super::{heartbeat, notify, reload};
 use crate::clock::uptime;
+use crate::control::auditing;
 use crate::control::site::open_state;
 use crate::control::{Exit, Failure};
+use crate::trail::{Act, Actor, Role};
 
 /// What `serve` is started with.
 pub struct Serving {
@@ -40,6 +42,7 @@ const STUCK: Duration = Duration::from_secs(600);
 /// reached (5).
 pub fn serve(serving: Serving) -> Result<Exit, Failure> {
     notify::give_time(Duration::from_secs(90));
+    Actor { role: Role::Service, uid: rustix::process::getuid().as_raw() }.is_process();
     let (policy, away) = Policy::read(&serving.config)?;
     if let Some(away) = away {
         tracing::warn!("jobs that need it wait until it can be reached: {away}");
@@ -54,6 +57,7 @@ pub fn serve(serving: Serving) -> Result<Exit, Failure> {
     let now = crate::clock::Clock::system().now();
     let known = policy.known(&mut conn, now)?;
     drop(conn);
+    auditing::followed(&policy.loaded, vec![Act::Boot], &memory, crate::clock::Clock::system())?;
     let (sender, messages) = mpsc::channel();
     let listeners = Listeners::new(serving.listeners);
     let core = Arc::new(Core::new(serving.config, memory, watch, listeners, sender, policy));

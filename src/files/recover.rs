@@ -100,6 +100,23 @@ impl Trash {
         failure.map_or(Ok(swept), Err)
     }
 
+    /// How many files a sweep would unlink now. Changes nothing.
+    ///
+    /// # Errors
+    /// When the trash cannot be read.
+    pub fn due(&self, now: DateTime<Utc>, grace: TimeDelta) -> Result<u64, FileError> {
+        let mut due = 0;
+        for batch in self.batches()? {
+            let folder = self.folder(&batch)?;
+            let committed = manifest::read_committed(&folder, &batch).map_err(|errno| self.damaged(&batch, errno))?;
+            if is_over(committed, now, grace) {
+                let files = manifest::read_intent(&folder, &batch).map_err(|errno| self.damaged(&batch, errno))?;
+                due += files.map_or(0, |files| files.len() as u64);
+            }
+        }
+        Ok(due)
+    }
+
     fn sweep_batch(
         &self,
         batch: &str,
@@ -109,8 +126,7 @@ impl Trash {
     ) -> Result<(), FileError> {
         let folder = self.folder(batch)?;
         let committed = manifest::read_committed(&folder, batch).map_err(|errno| self.damaged(batch, errno))?;
-        // A sum beyond the calendar is a grace that never ends.
-        if committed.and_then(|at| at.checked_add_signed(grace)).is_none_or(|end| end > now) {
+        if !is_over(committed, now, grace) {
             return Ok(());
         }
         let files = manifest::read_intent(&folder, batch).map_err(|errno| self.damaged(batch, errno))?;
@@ -171,4 +187,9 @@ impl Trash {
         let what = format!("the folder of batch {batch} in the trash holds something that is not retentiond's");
         self.root.error(FileErrorKind::Refused, &what)
     }
+}
+
+/// Whether the grace of a batch that was committed then is over. A sum beyond the calendar is a grace that never ends.
+fn is_over(committed: Option<DateTime<Utc>>, now: DateTime<Utc>, grace: TimeDelta) -> bool {
+    committed.and_then(|at| at.checked_add_signed(grace)).is_some_and(|end| end <= now)
 }

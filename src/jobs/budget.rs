@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::window::Window;
 use crate::names::StoreName;
 use crate::removal::{Halt, Permit, RemovalError};
+use crate::trail::RunTrail;
 
 /// Asks the run's own permit, then the window, then the budget.
 pub(in crate::jobs) struct Budget<'a> {
@@ -37,5 +38,9 @@ impl Permit for Budget<'_> {
 
     fn committed(&self, store: &StoreName, batch: &str) {
         self.inner.committed(store, batch);
+    }
+
+    fn trail(&self) -> &RunTrail {
+        self.inner.trail()
     }
 }

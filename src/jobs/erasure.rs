@@ -137,6 +137,13 @@ impl Erasure {
     }
 }
 
+impl Erasure {
+    /// The only store that it works on, if it is not all.
+    pub fn only(&self) -> Option<&StoreName> {
+        self.only.as_ref()
+    }
+}
+
 impl Job for Erasure {
     fn name(&self) -> &JobName {
         &self.name
@@ -173,6 +180,7 @@ impl Job for Erasure {
         report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, files: 0, ..step }).collect();
         report.plan = Some(plan.clone());
         let tasks: Vec<Task> = works.iter().map(|work| work.task.clone()).collect();
+        session.announce(&plan, true, false)?;
         settle_files(session, &tasks)?;
         session.progress.begin(&plan);
         let (started, mut batches) = (Instant::now(), 0);

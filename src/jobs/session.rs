@@ -15,6 +15,8 @@ use crate::plan::{Approval, Basis, Brake, BrakeName, Plan, Step};
 use crate::removal::{Permit, Progress, RemovalError};
 use crate::stop::Stop;
 use crate::store::Database;
+use crate::trail::Act;
+use crate::trail::act::{Braked, Sum};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -170,7 +172,7 @@ impl Session<'_> {
             plan = plan.with_brakes(brakes);
         }
         let held = |brake: &Brake| brake.brake == BrakeName::AgeFloor || !self.released.contains(&brake.brake);
-        let mut pass = !plan.brakes.iter().any(held);
+        let (mut pass, mut approved) = (!plan.brakes.iter().any(held), false);
         if !pass && !plan.is_below_the_floor() {
             for approval in self.approver.standing(&plan.basis)? {
                 // The approved cutoffs, not tonight's: otherwise there would always be a few rows more.
@@ -182,17 +184,59 @@ impl Session<'_> {
                     self.progress.note(&format!("the approval of plan {} does not hold: {why}", approval.plan));
                 } else if self.approver.consume(&approval)? {
                     self.progress.note(&format!("plan {} was approved", approval.plan));
-                    (plan, work, pass) = (same, ready, true);
+                    (plan, work, pass, approved) = (same, ready, true, true);
                     break;
                 }
             }
         }
+        self.announce(&plan, pass, approved)?;
         if pass {
             self.approver.passed()?;
         } else {
             self.approver.stopped(&plan)?;
         }
         Ok(Decided { plan, work, pass })
+    }
+}
+
+impl Session<'_> {
+    /// Writes into the trail that the plan stands, and what the brakes said, before anything comes of it.
+    ///
+    /// # Errors
+    /// When the trail cannot be written: then nothing may be done.
+    pub fn announce(&self, plan: &Plan, pass: bool, approved: bool) -> Result<(), RemovalError> {
+        let mut acts = vec![made(plan)];
+        if approved {
+            acts.push(Act::ApprovalUsed);
+        } else if pass && !plan.brakes.is_empty() {
+            acts.push(Act::BrakeReleased { brakes: plan.brakes.iter().map(|brake| brake.brake.as_str()).collect() });
+        } else if !pass {
+            acts.push(Act::Brake { brakes: plan.brakes.iter().map(braked).collect() });
+        }
+        Ok(self.permit.trail().record_plan(acts, &plan.plan, &plan.basis.schema_hash)?)
+    }
+}
+
+fn made(plan: &Plan) -> Act {
+    let sum =
+        |step: &Step| Sum { data: step.data.clone(), action: step.action.as_str(), rows: step.rows, files: step.files };
+    Act::PlanMade {
+        cutoff: plan.cutoff,
+        rows: plan.rows,
+        files: plan.files,
+        held: plan.steps.iter().map(|step| step.held).sum(),
+        steps: plan.steps.iter().filter(|step| step.rows + step.files > 0).map(sum).collect(),
+    }
+}
+
+fn braked(brake: &Brake) -> Braked {
+    // Whole thousandths: a record has no fractions.
+    let thousandths = |number: f64| if number.is_finite() { (number * 1_000.0).round().max(0.0) as u64 } else { 0 };
+    Braked {
+        brake: brake.brake.as_str(),
+        data: brake.data.clone(),
+        limit: thousandths(brake.limit),
+        found: thousandths(brake.found),
     }
 }
 

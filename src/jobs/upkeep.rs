@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::names::{DataName, StoreName};
 use crate::redact::Sealed;
 use crate::removal::{self, RemovalError, Task};
+use crate::trail::Act;
 
 /// Brings back or commits what a killed run left in the trash.
 pub(super) fn settle_files(session: &mut Session<'_>, tasks: &[Task]) -> Result<(), RemovalError> {
@@ -22,6 +23,10 @@ pub(super) fn settle_files(session: &mut Session<'_>, tasks: &[Task]) -> Result<
             session.clock.now(),
         )?;
         if recovery.committed + recovery.restored + recovery.conflicts > 0 {
+            let (committed, restored, conflicts) =
+                (recovery.committed as u64, recovery.restored as u64, recovery.conflicts as u64);
+            let settled = Act::FilesSettled { store: store.clone(), committed, restored, conflicts };
+            session.permit.trail().record(vec![settled])?;
             session.progress.note(&format!(
                 "file store `{store}`: a killed run left {} files to commit and {} to put back; {} could not be put back",
                 recovery.committed, recovery.restored, recovery.conflicts
@@ -37,7 +42,13 @@ pub(super) fn sweep_files(session: &mut Session<'_>, report: &mut Report, tasks:
         let Some(root) = session.look.stores.root(&store) else { continue };
         let grace = session.look.document.stores.get(&store).and_then(|store| store.grace.as_ref());
         let grace = grace.map_or(chrono::TimeDelta::days(1), Period::approximate);
-        report.swept_files += removal::sweep_files(root, &session.stop, session.clock.now(), grace)?;
+        let trail = session.permit.trail();
+        let announce = |files| Ok(trail.record(vec![Act::FilesSweep { store: store.clone(), files }])?);
+        let files = removal::sweep_files(root, &session.stop, session.clock.now(), grace, announce)?;
+        if files > 0 {
+            trail.record(vec![Act::FilesSwept { store, files }])?;
+        }
+        report.swept_files += files;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One batch: one transaction under the gate, with its ledger row.
+//! One batch: one transaction under the gate, with its ledger row, intended in the trail before it begins.
 
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,7 @@ pub(crate) fn transact_in(
     work: impl FnOnce(&mut Conn) -> Result<Vec<Part>, Undone>,
 ) -> Result<Option<Committed>, RemovalError> {
     let ledger = context.ledgers.get(&node.store).copied().unwrap_or_default();
+    announce(context, conn)?;
     let started = Instant::now();
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
@@ -92,6 +93,8 @@ pub(crate) fn transact_in(
     let took = started.elapsed();
     match result {
         Ok(parts) => {
+            let counts = parts.iter().map(|part| (&part.data, part.action.as_str(), part.rows, part.files));
+            context.permit.trail().done(context.batches, counts);
             if ledger && parts.iter().any(|part| part.rows > 0) {
                 context.permit.committed(&node.store, id);
             }
@@ -101,6 +104,17 @@ pub(crate) fn transact_in(
         Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => Ok(None),
         Err(Undone::Failed(error)) => Err(error),
     }
+}
+
+/// The batch is intended in the trail before its transaction begins. Where the trail has to say what the last batches did,
+/// they are on disk before that.
+fn announce(context: &Context<'_>, conn: &mut Conn) -> Result<(), RemovalError> {
+    let trail = context.permit.trail();
+    if trail.is_due(context.batches) {
+        conn.flush()?;
+        trail.intend(context.batches)?;
+    }
+    Ok(())
 }
 
 fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {

@@ -238,7 +238,12 @@ pub fn sweep_files(
     stop: &Stop,
     now: DateTime<Utc>,
     grace: chrono::TimeDelta,
+    announce: impl FnOnce(u64) -> Result<(), RemovalError>,
 ) -> Result<u64, RemovalError> {
     let trash = patiently(stop, || root.lock())?;
+    match trash.due(now, grace)? {
+        0 => {}
+        files => announce(files)?,
+    }
     Ok(trash.sweep(now, grace)?.files)
 }

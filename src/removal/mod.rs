@@ -34,6 +34,7 @@ use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::stop::Stop;
 use crate::store::StoreError;
+use crate::trail::{RunTrail, TrailError};
 
 pub(crate) use batch::{Part, Undone, next_id, refused_rows, transact_in};
 pub use files::{Recovery, recover_files, sweep_files};
@@ -73,6 +74,18 @@ pub enum RemovalError {
     Refused(String),
 }
 
+impl From<TrailError> for RemovalError {
+    fn from(error: TrailError) -> Self {
+        match error {
+            TrailError::Store(error) => {
+                Self::Store(error.context("the audit trail cannot be written, so nothing is done"))
+            }
+            TrailError::Ended => Self::Overtaken,
+            other => Self::Doubt(format!("{other}; nothing is done without it")),
+        }
+    }
+}
+
 /// Whether the run may begin its next batch; asked between batches, outside any transaction.
 pub trait Permit {
     /// `None`: go on.
@@ -91,6 +104,9 @@ pub trait Permit {
 
     /// A batch of a store was committed with its ledger row.
     fn committed(&self, store: &StoreName, batch: &str);
+
+    /// The run's trail: no batch begins that is not intended there.
+    fn trail(&self) -> &RunTrail;
 }
 
 /// What is said of a store whose ledger does not know a batch that was committed there.

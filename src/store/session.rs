@@ -306,6 +306,18 @@ impl Conn {
         Ok(())
     }
 
+    /// Waits until all commits so far are on disk, and hurries on.
+    ///
+    /// # Errors
+    /// When the server does not answer: then the last commits may be lost.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        if self.is_hurried() {
+            self.settle()?;
+            self.hurry()?;
+        }
+        Ok(())
+    }
+
     /// Ends [`Conn::hurry`] and waits until all commits so far are on disk.
     ///
     /// # Errors

@@ -90,9 +90,9 @@ pub enum Act {
     RunEnd { outcome: &'static str, rows: u64, files: u64, unknown: Option<(u64, u64)> },
     /// What the ledgers know of a run that was interrupted.
     RunFound { interrupted: Digest, rows: u64, files: u64 },
-    /// Files whose grace is over are unlinked from now on.
-    FilesSweep { store: StoreName },
-    /// So many were.
+    /// So many files whose grace is over are unlinked from now on.
+    FilesSweep { store: StoreName, files: u64 },
+    /// So many were unlinked.
     FilesSwept { store: StoreName, files: u64 },
     /// What a killed run left in the trash was settled.
     FilesSettled { store: StoreName, committed: u64, restored: u64, conflicts: u64 },
@@ -178,7 +178,7 @@ impl Act {
                 ("run.end", 17, fields!(outcome rows files).with_some("unknown", unknown))
             }
             Self::RunFound { interrupted, rows, files } => ("run.found", 18, fields!(interrupted rows files)),
-            Self::FilesSweep { store } => ("files.sweep", 20, fields!(store)),
+            Self::FilesSweep { store, files } => ("files.sweep", 20, fields!(store files)),
             Self::FilesSwept { store, files } => ("files.swept", 21, fields!(store files)),
             Self::FilesSettled { store, committed, restored, conflicts } => {
                 ("files.settled", 22, fields!(store committed restored conflicts))

@@ -1,5 +1,6 @@
 //! Who acts: a role, and the number of a Unix user.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use super::canonical::Item;
@@ -47,15 +48,29 @@ pub struct Actor {
 /// Who started this process, when somebody has said so.
 static PROCESS: OnceLock<Actor> = OnceLock::new();
 
+thread_local! {
+    /// For whom this thread works, when that is somebody else.
+    static THREAD: Cell<Option<Actor>> = const { Cell::new(None) };
+}
+
 impl Actor {
-    /// Whoever started this process: what was said by [`Actor::is_process`], or the user that it runs as.
-    pub fn process() -> Self {
-        PROCESS.get().copied().unwrap_or_else(|| Self::of_uid(rustix::process::getuid().as_raw()))
+    /// Whoever acts here: for whom this thread works ([`Actor::is_thread`]), who started this process
+    /// ([`Actor::is_process`]), or the user that it runs as.
+    pub fn present() -> Self {
+        THREAD
+            .get()
+            .or_else(|| PROCESS.get().copied())
+            .unwrap_or_else(|| Self::of_uid(rustix::process::getuid().as_raw()))
     }
 
     /// Says who started this process; the first word counts.
     pub fn is_process(self) {
         PROCESS.get_or_init(|| self);
+    }
+
+    /// Says for whom this thread works from now on: a daemon does what somebody asks for on a thread of its own.
+    pub fn is_thread(self) {
+        THREAD.set(Some(self));
     }
 
     /// Somebody at the keyboard.

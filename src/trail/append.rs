@@ -100,6 +100,23 @@ fn new_origin(secret: &[u8]) -> String {
     format!("{}/retentiond/{}", if host.is_empty() { "localhost" } else { &host }, hex::encode(&hash[..4]))
 }
 
+/// Gives the trail its name, before its first record.
+///
+/// # Errors
+/// When it has another one already, or the state cannot be written.
+pub fn name(conn: &mut Conn, origin: &str) -> Result<(), TrailError> {
+    if state::trail_head(conn)?.origin == origin {
+        return Ok(());
+    }
+    with_trail(conn, |conn, tip| {
+        if !tip.origin.is_empty() && tip.origin != origin {
+            return Err(TrailError::Name { is: tip.origin.clone(), wanted: origin.to_owned() });
+        }
+        tip.origin = origin.to_owned();
+        keep(conn, tip)
+    })
+}
+
 /// Records some acts, in this order; comes back when they are committed. Gives the number of the first.
 ///
 /// # Errors

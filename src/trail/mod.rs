@@ -52,6 +52,14 @@ pub enum TrailError {
     /// What is to be signed does not continue what was signed before.
     #[error("the audit trail is not signed: {0}")]
     Fork(String),
+    /// Its name cannot be changed.
+    #[error("the audit trail is called `{is}`, and a trail that has begun cannot be called `{wanted}`")]
+    Name {
+        /// Its name.
+        is: String,
+        /// What it should be called.
+        wanted: String,
+    },
     /// It could not be written elsewhere.
     #[error("the audit trail's export: {0}")]
     Export(String),

@@ -30,6 +30,17 @@ pub enum NoteError {
     NotSigned,
 }
 
+/// The note within a text: a mail that was saved, lines that were indented, line ends of another system. The text itself
+/// when there is none in it.
+pub fn find_note(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let is_signature = |line: &&str| line.starts_with(DASH);
+    let Some(first) = lines.iter().position(|line| is_signature(&line)) else { return text.to_owned() };
+    let Some(body) = first.checked_sub(4).and_then(|from| lines.get(from..first)) else { return text.to_owned() };
+    let signatures = lines.iter().skip(first).take_while(|line| is_signature(line));
+    body.iter().chain(signatures).flat_map(|line| [*line, "\n"]).collect()
+}
+
 /// Whether a text may be the name of a trail: what C2SP asks of key names, and short.
 pub fn is_origin(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && c != '+';
@@ -205,6 +216,15 @@ mod tests {
         Note::from_bytes(note.as_bytes()).unwrap().verify(&list).unwrap();
         assert_eq!(VerifierKey::parse(&verifier.to_string()), Some(verifier.clone()));
         assert_eq!(Checkpoint::open(&note, &[verifier]), Ok(checkpoint()));
+    }
+
+    #[test]
+    fn a_note_is_found_in_a_mail() {
+        let note = checkpoint().sign(&key());
+        assert_eq!(find_note(&note), note);
+        let mail = format!("The trail:\r\n\r\n    {}\r\n\r\nThe key:\r\n", note.trim_end().replace('\n', "\r\n    "));
+        assert_eq!(find_note(&mail), note);
+        assert_eq!(find_note("nothing of the kind"), "nothing of the kind");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct Entry {
 impl Entry {
     /// An act of whoever started this process.
     pub fn new(act: Act) -> Self {
-        Self { act, actor: Actor::process(), run: None, job: None, policy: None, schema: None, plan: None }
+        Self { act, actor: Actor::present(), run: None, job: None, policy: None, schema: None, plan: None }
     }
 
     /// For a job.

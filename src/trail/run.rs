@@ -12,11 +12,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::TrailError;
 use super::act::{Act, Sum};
 use super::append::{add, with_trail};
 use super::canonical::{self, Digest};
 use super::record::Entry;
-use super::{Actor, TrailError};
 use crate::clock::{Clock, uptime};
 use crate::names::{DataName, JobName};
 use crate::store::pool::Database;
@@ -214,11 +214,10 @@ fn unended(conn: &mut Conn, job: &JobName) -> Result<Option<(Digest, Act)>, Stor
     Ok(Digest::parse(&run).map(|run| (run, end)))
 }
 
-/// Records acts outside of any run, one after the other.
+/// Records acts outside of any run, in this order.
 ///
 /// # Errors
 /// When the trail cannot be written: then they must not be done.
-pub fn record(memory: &Database, clock: Clock, actor: Actor, acts: Vec<Act>) -> Result<(), TrailError> {
-    let entries: Vec<Entry> = acts.into_iter().map(|act| Entry { actor, ..Entry::new(act) }).collect();
+pub fn record(memory: &Database, clock: Clock, entries: Vec<Entry>) -> Result<(), TrailError> {
     super::append(&mut *memory.conn()?, clock, &entries).map(drop)
 }

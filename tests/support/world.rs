@@ -301,6 +301,9 @@ impl World {
 
     /// The policy has been followed to its end.
     pub fn check_done(&self) {
+        let verified = self.command(&["audit", "verify"]).output().unwrap();
+        let sound = matches!(verified.status.code(), Some(0 | 4));
+        assert!(sound, "the trail is sound: {}", String::from_utf8_lossy(&verified.stdout));
         self.check_always();
         self.check_files();
         let expired_contacts = match self.fate {

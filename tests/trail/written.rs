@@ -9,7 +9,7 @@ use retentiond::store::pool::{Database, DatabaseSpec};
 use retentiond::store::state;
 use retentiond::store::url::StoreUrl;
 use retentiond::trail::act::Sum;
-use retentiond::trail::{self, Act, Actor, RunTrail, Signed, Signer};
+use retentiond::trail::{self, Act, Entry, RunTrail, Signed, Signer};
 
 use crate::support::Random;
 
@@ -67,7 +67,7 @@ impl Trail {
         }
         if random.below(4) == 0 {
             let clock = self.clock();
-            trail::record(&self.memory, clock, Actor::process(), vec![Act::Pause, Act::Resume]).unwrap();
+            trail::record(&self.memory, clock, vec![Entry::new(Act::Pause), Entry::new(Act::Resume)]).unwrap();
         }
     }
 

@@ -42,7 +42,7 @@ fn a_panic_is_a_failed_run_with_a_record_and_without_its_message() {
     let folder = tempfile::tempdir().unwrap();
     let memory = memory(&folder);
     let options = due(&memory, Duration::from_secs(30));
-    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _| {
+    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _, _| {
         let name: Result<u32, _> = "Jane Doe".parse::<u32>().map_err(|_| "Jane Doe");
         Ok(if name.unwrap() > 0 { Outcome::Complete } else { Outcome::Held })
     });
@@ -57,7 +57,7 @@ fn a_panic_is_a_failed_run_with_a_record_and_without_its_message() {
     let note = run.note.as_deref().unwrap();
     assert!(note.contains("runner/tests.rs") && !note.contains("Doe"), "{note}");
     assert!(state::open_slots(&mut memory.conn().unwrap()).unwrap().is_empty(), "the slot is done");
-    let again = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _| Ok(Outcome::Complete));
+    let again = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _, _| Ok(Outcome::Complete));
     assert!(matches!(again.unwrap().ended, Ended::Refused(Refusal::Done)), "and not done twice");
 }
 
@@ -66,7 +66,7 @@ fn a_lease_outlives_a_run_that_asks_for_nothing_in_between() {
     let folder = tempfile::tempdir().unwrap();
     let memory = memory(&folder);
     let options = due(&memory, Duration::from_secs(1));
-    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, keeper, _| {
+    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, keeper, _, _| {
         for _ in 0..30 {
             std::thread::sleep(Duration::from_millis(100));
             assert!(keeper.holds());
@@ -81,12 +81,12 @@ fn a_run_whose_lease_was_taken_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let memory = memory(&folder);
     let options = due(&memory, Duration::from_secs(30));
-    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _| {
+    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _, _| {
         // As if this process had been suspended: the lease has run out, and somebody else has gone on.
         let sql = "UPDATE leases SET expires_at = '2020-01-01 00:00:00'";
         let file = folder.path().join("state.db");
         assert!(std::process::Command::new("sqlite3").arg(file).arg(sql).status().unwrap().success());
-        let taken = remembered(&memory, "calls", "retention_purge", "hash", &options, |begun, _, _| {
+        let taken = remembered(&memory, "calls", "retention_purge", "hash", &options, |begun, _, _, _| {
             assert_eq!(begun.attempts, 1);
             Ok(Outcome::Complete)
         });
@@ -107,7 +107,7 @@ fn a_clock_in_doubt_begins_nothing() {
     if let Occasion::Slot { doubt, .. } = &mut options.occasion {
         *doubt = Arc::new(|_| Some("it jumped".to_owned()));
     }
-    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _| panic!("it began"));
+    let ran = remembered(&memory, "calls", "retention_purge", "hash", &options, |_, _, _, _| panic!("it began"));
     assert!(matches!(ran.unwrap().ended, Ended::Refused(Refusal::Clock(_))));
     assert!(state::history(&mut memory.conn().unwrap(), None, 10).unwrap().is_empty());
     assert_eq!(state::open_slots(&mut memory.conn().unwrap()).unwrap().len(), 1, "it stays due");

@@ -238,6 +238,7 @@ diesel::table! {
         size -> BigInt,
         note -> Text,
         made_at -> Timestamp,
+        mailed_at -> Nullable<Timestamp>,
     }
 }
 

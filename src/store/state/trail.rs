@@ -311,10 +311,44 @@ pub fn checkpoints(conn: &mut Conn) -> Result<Vec<(i64, String)>, StoreError> {
 /// # Errors
 /// When the state cannot be read.
 pub fn last_checkpoint(conn: &mut Conn) -> Result<Option<(i64, String, DateTime<Utc>)>, StoreError> {
-    let query =
-        trail_checkpoints::table.order(trail_checkpoints::size.desc()).limit(1).select(trail_checkpoints::all_columns);
+    let query = trail_checkpoints::table.order(trail_checkpoints::size.desc()).limit(1).select((
+        trail_checkpoints::size,
+        trail_checkpoints::note,
+        trail_checkpoints::made_at,
+    ));
     let found: Vec<(i64, String, chrono::NaiveDateTime)> = on!(conn, raw => query.load(raw)).map_err(failed)?;
     Ok(found.into_iter().next().map(|(size, note, at)| (size, note, at.and_utc())))
+}
+
+/// Takes it on oneself to write to the auditors about a checkpoint: `false` when somebody has done so since an instant.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn take_trail_mail(
+    conn: &mut Conn,
+    size: i64,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let later = trail_checkpoints::table.filter(trail_checkpoints::mailed_at.gt(since.naive_utc())).count();
+    if on!(conn, raw => later.get_result::<i64>(raw)).map_err(failed)? > 0 {
+        return Ok(false);
+    }
+    let row = trail_checkpoints::table
+        .filter(trail_checkpoints::size.eq(size))
+        .filter(trail_checkpoints::mailed_at.is_null());
+    let change = trail_checkpoints::mailed_at.eq(Some(now.naive_utc()));
+    on!(conn, raw => diesel::update(row).set(change).execute(raw)).map(|rows| rows == 1).map_err(failed)
+}
+
+/// The auditors could not be written to about a checkpoint.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn give_trail_mail_back(conn: &mut Conn, size: i64) -> Result<(), StoreError> {
+    let row = trail_checkpoints::table.filter(trail_checkpoints::size.eq(size));
+    let change = trail_checkpoints::mailed_at.eq(None::<chrono::NaiveDateTime>);
+    on!(conn, raw => diesel::update(row).set(change).execute(raw)).map(drop).map_err(failed)
 }
 
 /// Forgets checkpoints of a pruned trail, all but the last.

@@ -47,7 +47,9 @@ CREATE TABLE IF NOT EXISTS trail_segments (
 CREATE TABLE IF NOT EXISTS trail_checkpoints (
     size           BIGINT       NOT NULL PRIMARY KEY,
     note           TEXT         NOT NULL,
-    made_at        DATETIME(6)  NOT NULL
+    made_at        DATETIME(6)  NOT NULL,
+    -- When auditors were written about it.
+    mailed_at      DATETIME(6)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- The public keys of those who sign.

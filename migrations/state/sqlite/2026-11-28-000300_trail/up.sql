@@ -46,7 +46,9 @@ CREATE TABLE trail_segments (
 CREATE TABLE trail_checkpoints (
     size           BIGINT       NOT NULL PRIMARY KEY,
     note           TEXT         NOT NULL,
-    made_at        TIMESTAMP    NOT NULL
+    made_at        TIMESTAMP    NOT NULL,
+    -- When auditors were written about it.
+    mailed_at      TIMESTAMP
 );
 
 -- The public keys of those who sign.

@@ -1,0 +1,38 @@
+//! `retentiond audit`: the trail of what retentiond itself did: shown, proved, exported.
+
+mod export;
+mod show;
+mod verify;
+
+use clap::{Args, Subcommand};
+
+use super::Cli;
+use crate::control::{Exit, Failure};
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Shows the records, oldest first.
+    Show(show::ShowArgs),
+    /// Proves that nobody has changed, dropped, moved or cut off anything.
+    ///
+    /// Exits 0 when a checkpoint that was kept elsewhere vouches for the trail, 1 when something was changed (and says
+    /// where), and 4 when everything fits together but nothing outside vouches for it.
+    Verify(verify::VerifyArgs),
+    /// Writes the trail as JSON lines, with all that it takes to verify it elsewhere.
+    Export(export::ExportArgs),
+}
+
+/// Does it.
+pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
+    match &args.what {
+        What::Show(args) => show::show(cli, args),
+        What::Verify(args) => verify::verify(cli, args),
+        What::Export(args) => export::export(cli, args),
+    }
+}
