@@ -6,6 +6,11 @@
 //! of [`Graph::guard`], the one function that gives a [`Guarded`], and is worked out by the database at that moment: a row
 //! that came after the hold was placed is kept by the parent it came under.
 //!
+//! Which entries have held rows at all is asked once in a batch, behind the gate, where nobody can place a hold before the
+//! batch has ended (`store::held::learn`). What follows from that for each statement, mostly that no row of it is held, is
+//! put in place of the conditions (`Expr::knowing`); they ask row by row for the rest. Outside such a transaction what is
+//! known may help to choose rows, never to touch them. Tests: `held` (holds that race with batches), `conformance`.
+//!
 //! The links of an entry to itself are followed where rows are chosen and locked, in the same transaction and under the
 //! same gate as the statement that removes them; so no hold can come between, and the statement asks for the rest.
 

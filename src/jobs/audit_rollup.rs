@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::budget::Budget;
+use super::retention_purge::counting::{held_rows, know};
 use super::retention_purge::{cutoff, overdue};
 use super::session::{Decided, Look, Outcome, Overdue, Report, Session};
 use super::{CatchUp, Job, Kind};
@@ -29,7 +30,7 @@ use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
 use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, probe};
 use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
-use crate::store::{Access, Conn, ErrorKind, StoreError, held};
+use crate::store::{Access, Conn, ErrorKind, StoreError};
 
 mod calendar;
 mod checks;
@@ -231,10 +232,10 @@ impl AuditRollup {
                 };
                 Ok((count, instant(1), instant(2)))
             };
-            let (count, oldest, newest) = counts(conn, true, &rows)?;
+            know(conn, node)?;
+            let (count, oldest, newest) = counts(conn, true, &rows.clone().knowing(conn.held_now()))?;
             let (table_rows, ..) = counts(conn, false, &Expr::always())?;
-            let any_held = node.holds && held::any(conn)?;
-            let held = if any_held { counts(conn, false, &task.held_rows(look.graph, node))?.0 } else { 0 };
+            let held = held_rows(conn, node, task.held_rows(look.graph, node))?;
             let scope = node.own();
             let mut kept = Kept::default();
             if let Some(age) = &node.age {

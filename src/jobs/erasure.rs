@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::retention_purge::counting::{files_of, held_rows};
+use super::retention_purge::counting::{files_of, held_rows, know};
 use super::session::{Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
 use super::{Job, retention_purge};
@@ -257,6 +257,7 @@ fn strategy(graph: &Graph, node: &Node, task: &Task) -> Result<Strategy, Removal
 
 fn steps(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<Vec<Step>, RemovalError> {
     let mut steps = Vec::new();
+    know(conn, node)?;
     for branch in &task.branches {
         let Some(referring) = graph.node(&branch.data) else { continue };
         let rows = branch.rows(graph, referring, &|scope, _| {
@@ -272,9 +273,9 @@ fn steps(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<Vec
         let rows = counted(conn, referring, &rows)?;
         steps.push(step(referring, task, (rows, 0), branch.action, Some(node)));
     }
-    let rows = task.rows(graph, node);
+    let rows = task.rows(graph, node).knowing(conn.held_now());
     let found = (counted(conn, node, &rows)?, files_of(conn, graph, node, &rows)?);
-    let held = held_rows(conn, node, &task.held_rows(graph, node))?;
+    let held = held_rows(conn, node, task.held_rows(graph, node))?;
     steps.push(Step { held, ..step(node, task, found, node.fate.into(), None) });
     Ok(steps)
 }

@@ -8,7 +8,7 @@ use crate::names::DataName;
 use crate::plan::Action;
 use crate::store::gate::{self, GateError};
 use crate::store::ledger::{self, LedgerRow};
-use crate::store::{Access, Conn, ErrorKind, StoreError};
+use crate::store::{Access, Conn, ErrorKind, StoreError, held};
 
 /// Rows of one entry that a batch removed.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ fn announce(context: &Context<'_>, conn: &mut Conn) -> Result<(), RemovalError> 
 fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
     match gate::enter(conn, &context.job, context.token) {
         // Behind the gate nobody can take the job over before this batch is committed.
-        Ok(()) if context.permit.holds() => Ok(()),
+        Ok(()) if context.permit.holds() => Ok(held::learn(conn)?),
         Ok(()) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),

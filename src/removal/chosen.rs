@@ -106,7 +106,9 @@ impl<'t> Choice<'t> {
     /// The next keys in order, with the values that links from below refer to.
     pub fn next(&self, conn: &mut Conn, after: Option<&[Sealed]>, limit: u64) -> Result<Option<Chosen>, RemovalError> {
         let from = after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()));
-        let mut rows = self.read(conn, &self.visited.clone().and(from), &self.order, limit)?;
+        // What is chosen is looked at again when it is locked.
+        let visited = self.visited.clone().knowing(conn.held_lately());
+        let mut rows = self.read(conn, &visited.and(from), &self.order, limit)?;
         let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
         if !self.layout.ends.is_empty() {
             self.complete(conn, &mut rows)?;
@@ -145,7 +147,7 @@ impl<'t> Choice<'t> {
         while from < rows.len() {
             let fresh: Vec<Ends> = rows.iter().skip(from).map(|row| self.ends(row)).collect();
             from = rows.len();
-            let condition = self.locked.clone().and(sets::tied_to(self.node, &fresh));
+            let condition = self.locked.clone().knowing(conn.held_lately()).and(sets::tied_to(self.node, &fresh));
             let found = self.read(conn, &condition, &[], LARGEST_SET + 1)?;
             rows.extend(found.into_iter().filter(|row| known.insert(pick(row, &self.layout.key))));
             if rows.len() as u64 > LARGEST_SET {

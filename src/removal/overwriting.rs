@@ -33,7 +33,7 @@ pub(super) fn overwrite(
     let constant = marker.is_some() || computed.len() < node.overwrites.len();
     let mut rows = 0;
     if constant {
-        let rows_of = context.graph.guard(node, condition.clone());
+        let rows_of = context.graph.guard(node, condition.clone()).knowing(conn.held_now());
         let stmt =
             statements::overwrite(node.backend, &node.at, Access::Any, (&node.overwrites, marker.as_ref()), &rows_of);
         rows = conn.execute(&stmt)?;
@@ -41,7 +41,7 @@ pub(super) fn overwrite(
     for (key, old) in &values {
         let new = new_values(context, node, &computed, old)?;
         let only = Expr::KeyIn(node.key_operands(&node.own()), vec![key.clone()]);
-        let only = context.graph.guard(node, only);
+        let only = context.graph.guard(node, only).knowing(conn.held_now());
         let touched = conn.execute(&statements::overwrite_row(node.backend, &node.at, &new, &only))?;
         rows += if constant { 0 } else { touched };
     }

@@ -74,13 +74,14 @@ fn one(context: &Context<'_>, conn: &mut Conn, task: &Task, parts: &mut Vec<Part
     for branch in &task.branches {
         let Some(child) = graph.node(&branch.data) else { continue };
         let rows = branch.rows(graph, child, &|scope, alias| task.going(graph, node, scope, alias));
+        let rows = rows.knowing(conn.held_now());
         let rows = apply(context, conn, branch, child, rows)?;
         parts.push(Part { data: child.name.clone(), action: branch.action, rows, files: 0 });
     }
     let due = task.due_rows(graph, node);
     let rows = match node.fate {
         Fate::Delete => {
-            let due = graph.guard(node, due);
+            let due = graph.guard(node, due).knowing(conn.held_now());
             conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &due))?
         }
         Fate::Anonymise => overwrite(context, conn, node, &due).map_err(Undone::Failed)?,

@@ -15,7 +15,7 @@ use crate::store::target::{Expr, Operand, Scope};
 /// Locks the chosen rows under the whole condition; fewer than chosen means that something moved.
 pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sealed>]) -> Result<(), Undone> {
     let own = node.key_operands(&node.own());
-    let condition = Expr::KeyIn(own.clone(), keys.to_vec()).and(visited.clone());
+    let condition = Expr::KeyIn(own.clone(), keys.to_vec()).and(visited.clone().knowing(conn.held_now()));
     let read = Read {
         table: &node.at,
         // Only their number is asked for.
@@ -67,7 +67,7 @@ pub(super) fn apply(
         Action::Unlink => {
             let columns: Vec<_> =
                 branch.path.first().into_iter().flat_map(|edge| &edge.columns).map(|(own, _)| own.clone()).collect();
-            let rows = context.graph.guard(child, rows);
+            let rows = context.graph.guard(child, rows).knowing(conn.held_now());
             conn.execute(&statements::unlink(child.backend, &child.at, &columns, &rows))?
         }
     })
@@ -77,7 +77,7 @@ pub(super) fn apply(
 /// as the others do where a key says RESTRICT.
 fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Result<u64, Undone> {
     let once = |conn: &mut Conn, rows: Expr| {
-        let rows = context.graph.guard(node, rows);
+        let rows = context.graph.guard(node, rows).knowing(conn.held_now());
         conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &rows))
     };
     let mut deleted = 0;
@@ -116,7 +116,7 @@ pub(super) fn remove_roots(
     match node.fate {
         Fate::Anonymise => overwrite(context, conn, node, &condition).map_err(Undone::Failed),
         Fate::Delete => {
-            let guarded = graph.guard(node, condition);
+            let guarded = graph.guard(node, condition).knowing(conn.held_now());
             let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &guarded))?;
             if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
         }

@@ -285,6 +285,8 @@ impl Walk<'_> {
         condition: &Expr,
         skip: u64,
     ) -> Result<Option<Vec<Sealed>>, RemovalError> {
+        // Where a stretch ends is no matter of safety: its statement asks for everything again.
+        let condition = &condition.clone().knowing(conn.held_lately());
         let read = Read {
             table: &self.node.at,
             columns,
@@ -310,15 +312,17 @@ impl Walk<'_> {
         let node = self.node;
         let condition = context.graph.guard(node, self.due.clone().and(window.clone()));
         let marker = marker(node, context.clock.now());
-        let stmt = match node.fate {
-            Fate::Delete => statements::delete(node.backend, &node.at, self.access, &condition),
-            Fate::Anonymise => {
-                let columns = (node.overwrites.as_slice(), marker.as_ref());
-                statements::overwrite(node.backend, &node.at, self.access, columns, &condition)
-            }
-        };
+        let access = self.access;
         let id = batch::next_id(context);
         let committed = batch::transact(context, conn, self.task, node, &id, |conn: &mut Conn| {
+            let condition = condition.knowing(conn.held_now());
+            let stmt = match node.fate {
+                Fate::Delete => statements::delete(node.backend, &node.at, access, &condition),
+                Fate::Anonymise => {
+                    let columns = (node.overwrites.as_slice(), marker.as_ref());
+                    statements::overwrite(node.backend, &node.at, access, columns, &condition)
+                }
+            };
             let rows = conn.execute(&stmt)?;
             Ok(vec![Part { data: node.name.clone(), action: node.fate.into(), rows, files: 0 }])
         })?;

@@ -109,6 +109,8 @@ pub struct Conn {
     mariadb: Option<bool>,
     /// Whose memory this is, where the file has tenants.
     pub(in crate::store) scope: Option<Arc<str>>,
+    /// What was last learnt of legal holds, and whether that was in the transaction that is open.
+    held: (Known, bool),
 }
 
 /// What a transaction may do.
@@ -133,6 +135,7 @@ impl Conn {
             hurried: false,
             mariadb: None,
             scope: None,
+            held: (Known::NOTHING, false),
         }
     }
 
@@ -145,6 +148,21 @@ impl Conn {
     pub(in crate::store) fn unscoped<'n>(&self, name: &'n str) -> Option<&'n str> {
         let (own, tenant) = name.split_once('@').map_or((name, None), |(own, tenant)| (own, Some(tenant)));
         (tenant == self.scope.as_deref()).then_some(own)
+    }
+
+    /// What is known of legal holds for certain: what was learnt in the transaction that is open.
+    pub fn held_now(&self) -> &Known {
+        if self.in_transaction && self.held.1 { &self.held.0 } else { &Known::NOTHING }
+    }
+
+    /// What the last transaction learnt of legal holds. It may have changed since: good for choosing rows, which are
+    /// asked about again before they are touched, and for nothing else.
+    pub fn held_lately(&self) -> &Known {
+        &self.held.0
+    }
+
+    pub(in crate::store) fn know_held(&mut self, known: Known) {
+        self.held = (known, self.in_transaction);
     }
 
     /// Which database this is.
@@ -313,6 +331,7 @@ impl Conn {
         }
         self.begin(access)?;
         self.in_transaction = true;
+        self.held.1 = false;
         self.spoilt = false;
         let done = work(self).and_then(|value| {
             self.commit()?;

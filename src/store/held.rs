@@ -8,12 +8,13 @@
 //! [`CRITERIA`], cut into pieces: these are the databases that have the person's data anyway, and retentiond's own state
 //! has none. The rows go with the hold.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 
 use super::conn::on;
-use super::{Access, Conn, ErrorKind, StoreError};
+use super::{Access, Conn, ErrorKind, Stmt, StoreError};
 
 mod schema {
     diesel::table! {
@@ -78,15 +79,49 @@ fn close_gate(conn: &mut Conn) -> Result<(), StoreError> {
     Err(StoreError::new(ErrorKind::Refused, "the gate has no row `hold`: retentiond's tables were changed"))
 }
 
-/// Whether anything at all is under a legal hold here.
+/// Which entries have rows under a legal hold in one database; the default knows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Option<BTreeSet<String>>);
+
+impl Known {
+    /// Nothing is known.
+    pub const NOTHING: Self = Self(None);
+
+    /// Whether the database was asked.
+    pub(in crate::store) fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether rows of the entry may be held. Where the database takes upper and lower case for one, so does this.
+    pub(in crate::store) fn holds(&self, entry: &str) -> bool {
+        self.0.as_ref().is_none_or(|held| held.contains(&entry.to_ascii_lowercase()))
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn of<const N: usize>(entries: [&str; N]) -> Self {
+        Self(Some(entries.into_iter().map(str::to_owned).collect()))
+    }
+}
+
+/// Learns which entries have held rows, for the rest of the transaction that is open ([`Conn::held_now`]).
+///
+/// The caller is behind the gate, so that this stays true until the transaction ends, or reads one snapshot.
 ///
 /// # Errors
-/// When the database cannot be asked.
-pub fn any(conn: &mut Conn) -> Result<bool, StoreError> {
-    let query = retentiond_held::table.select(retentiond_held::data).limit(1);
-    let found: Option<String> =
-        on!(conn, raw => query.first(raw).optional()).map_err(|error| StoreError::from_catalog(&error))?;
-    Ok(found.is_some())
+/// Outside a transaction, and when the database cannot be asked.
+pub fn learn(conn: &mut Conn) -> Result<(), StoreError> {
+    if !conn.is_in_transaction() {
+        return Err(StoreError::new(ErrorKind::Other, "what is held can be known within a transaction only"));
+    }
+    // From each name to the next by the index, however many rows are held.
+    let rows = conn.rows(&Stmt::new(
+        "WITH RECURSIVE known (data) AS (SELECT min(data) FROM retentiond_held UNION ALL SELECT (SELECT min(next.data) \
+         FROM retentiond_held next WHERE next.data > known.data) FROM known WHERE known.data IS NOT NULL) \
+         SELECT data FROM known WHERE data IS NOT NULL",
+    ))?;
+    let held = rows.iter().filter_map(|row| row.plain(0)).map(str::to_ascii_lowercase).collect();
+    conn.know_held(Known(Some(held)));
+    Ok(())
 }
 
 /// The cases that hold something here, each with its number of held rows.

@@ -13,6 +13,7 @@ use rustix::fs::{Access as FileAccess, access};
 use super::conn::{Backend, Conn, Raw};
 use super::connect::Tls;
 use super::error::{ErrorKind, StoreError};
+use super::held::Known;
 use super::pool::DatabaseSpec;
 use super::stmt::{Stmt, TextRow};
 use super::url::StoreUrl;
@@ -109,6 +110,7 @@ pub(in crate::store) fn restore(conn: &mut Conn) -> Result<(), StoreError> {
     if conn.is_hurried() {
         conn.settle()?;
     }
+    conn.know_held(Known::NOTHING);
     if conn.statement_millis() == STATEMENT_MILLIS { Ok(()) } else { conn.set_statement_timeout(STATEMENT_MILLIS) }
 }
 

@@ -93,7 +93,8 @@ impl Walk<'_> {
             let id = next_id(context);
             let (folding, node) = (self.folding, self.node);
             let committed = transact_in(context, conn, self.task, node, (&id, Access::Snapshot), |conn| {
-                fold::fold(folding, node, conn, &next.stretch, &mut folded)
+                let stretch = Stretch { rows: next.stretch.rows.knowing(conn.held_now()), ..next.stretch };
+                fold::fold(folding, node, conn, &stretch, &mut folded)
             })?;
             let Some(committed) = committed else {
                 moved = if folded.moved { moved + 1 } else { 0 };
@@ -227,6 +228,7 @@ impl Walk<'_> {
     /// The time of the row that is `skip` rows ahead among those of `condition`.
     fn ahead(&self, conn: &mut Conn, condition: &Expr, skip: u64) -> Result<Option<Sealed>, RemovalError> {
         let columns = std::slice::from_ref(&self.time);
+        let condition = &condition.clone().knowing(conn.held_lately());
         let read = Read {
             table: &self.node.at,
             columns,

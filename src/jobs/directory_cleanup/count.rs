@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::merge::{Gone, Key};
 use super::{Halt, Look, Node, RemovalError, Task, Visit};
 use crate::graph::walk::find;
-use crate::jobs::retention_purge::counting::{files_of, held_rows, one};
+use crate::jobs::retention_purge::counting::{files_of, held_rows, know, one};
 use crate::names::DataName;
 use crate::plan::{Action, Kept, Step, Strategy};
 use crate::store::Access;
@@ -49,6 +49,7 @@ impl Count {
         let mut conn = find::open(look.stores, root)?;
         let mut found = Vec::new();
         conn.transaction(Access::ReadOnly, |conn| -> Result<(), RemovalError> {
+            know(conn, root)?;
             for branch in &task.branches {
                 let Some(child) = graph.node(&branch.data) else { continue };
                 let rows = branch.rows(graph, child, &|scope, alias| task.going(graph, root, scope, alias));
@@ -57,13 +58,14 @@ impl Count {
             }
             found.push((root, root.fate.into(), None, task.rows(graph, root), task.held_rows(graph, root)));
             for (node, action, with, rows, held) in found {
+                let rows = rows.knowing(conn.held_now());
                 let counted = one(conn, &statements::count(node.backend, &node.at, None, &rows))?.rows;
                 let files = if node.file.is_some() && action != Action::Unlink {
                     files_of(conn, graph, node, &rows)?
                 } else {
                     0
                 };
-                let held = held_rows(conn, node, &held)?;
+                let held = held_rows(conn, node, held)?;
                 let table_rows = match self.table_rows.get(&node.name) {
                     Some(rows) => *rows,
                     None => one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows,

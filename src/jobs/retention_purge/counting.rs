@@ -25,6 +25,7 @@ pub(super) fn count(
     // The database itself refuses writes while the plan is made.
     conn.transaction(Access::ReadOnly, |conn| {
         probe::look_at_time(conn, node, look.now)?;
+        know(conn, node)?;
         count_in(conn, look.graph, node, (rule, due), ties)
     })
 }
@@ -49,14 +50,14 @@ fn count_in(
     for branch in &task.branches {
         steps.extend(branch_step(conn, graph, &task, branch, node)?);
     }
-    let rows = task.rows(graph, node);
+    let rows = task.rows(graph, node).knowing(conn.held_now());
     let age = node.age.as_ref().filter(|_| by_age);
     let counted = one(conn, &statements::count(node.backend, &node.at, age.map(|age| &age.column), &rows))?;
     let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
     let share = if table_rows == 0 { 0.0 } else { counted.rows as f64 / table_rows as f64 };
     task.strategy = choose_strategy(graph, node, !task.branches.is_empty(), by_age, share);
     let kept = kept_back(conn, graph, node, &task)?;
-    let held = held_rows(conn, node, &task.held_rows(graph, node))?;
+    let held = held_rows(conn, node, task.held_rows(graph, node))?;
     let read = |text: Option<&String>| age.zip(text).and_then(|(age, text)| age.read(text));
     steps.push(Step {
         data: node.name.clone(),
@@ -88,9 +89,10 @@ fn branch_step(
 ) -> Result<Option<Step>, RemovalError> {
     let Some(node) = graph.node(&branch.data) else { return Ok(None) };
     let ancestor = |scope: &Scope, alias: u8| task.going(graph, root, scope, alias);
-    let rows = branch.rows(graph, node, &ancestor);
+    let all = branch.rows(graph, node, &ancestor);
+    let rows = all.clone().knowing(conn.held_now());
     let kept = |scope: &Scope, alias: u8| task.held(graph, root, scope, alias);
-    let held = held_rows(conn, node, &branch.rows(graph, node, &kept))?;
+    let held = held_rows(conn, node, branch.rows(graph, node, &kept))?;
     let counted =
         one(conn, &statements::count(node.backend, &node.at, node.age.as_ref().map(|age| &age.column), &rows))?;
     let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
@@ -112,7 +114,7 @@ fn branch_step(
         kept: Kept::default(),
         strategy: Strategy::WithParent,
         table_rows,
-        sql: removing_statement(graph, node, rows),
+        sql: removing_statement(graph, node, all),
     }))
 }
 
@@ -127,12 +129,18 @@ fn removing_statement(graph: &Graph, node: &Node, rows: Expr) -> String {
     stmt.to_text(node.backend)
 }
 
+/// Learns what is held in the node's database, for the snapshot that is open.
+pub(in crate::jobs) fn know(conn: &mut Conn, node: &Node) -> Result<(), StoreError> {
+    if node.holds { held::learn(conn) } else { Ok(()) }
+}
+
 /// The rows that a hold keeps; nothing is looked for where nothing is held.
-pub(in crate::jobs) fn held_rows(conn: &mut Conn, node: &Node, held: &Expr) -> Result<u64, RemovalError> {
-    if !node.holds || !held::any(conn)? {
+pub(in crate::jobs) fn held_rows(conn: &mut Conn, node: &Node, held: Expr) -> Result<u64, RemovalError> {
+    let held = held.knowing(conn.held_now());
+    if held.is_never() {
         return Ok(0);
     }
-    Ok(one(conn, &statements::count(node.backend, &node.at, None, held))?.rows)
+    Ok(one(conn, &statements::count(node.backend, &node.at, None, &held))?.rows)
 }
 
 /// Rows with a file, at most: two rows may name one, and a file may be missing.

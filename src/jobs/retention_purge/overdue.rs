@@ -3,6 +3,7 @@
 //! **Invariant.** It only reads, counts no further than [`MOST`], and each statement is bounded in time where the database
 //! can do that; what could not be counted is said to be unknown, never to be nothing.
 
+use super::counting::know;
 use super::{RetentionPurge, Task};
 use crate::graph::ties::Ties;
 use crate::graph::{Due, Node};
@@ -60,6 +61,8 @@ pub(in crate::jobs) fn of_task(
     let rows = task.rows(look.graph, node);
     let age = node.age.as_ref().filter(|_| cutoff.is_some());
     let counted = conn.transaction(Access::ReadOnly, |conn| {
+        know(conn, node)?;
+        let rows = rows.knowing(conn.held_now());
         let count = statements::count_up_to(node.backend, &node.at, &rows, MOST);
         let count = conn.rows(&count)?.first().and_then(|row| row.count(0)).unwrap_or_default().unsigned_abs();
         let oldest = match age.filter(|_| count > 0) {

@@ -36,6 +36,10 @@ impl Guarded {
     pub(super) fn condition(&self) -> &Expr {
         &self.0
     }
+
+    pub(super) fn map(self, change: impl FnOnce(Expr) -> Expr) -> Self {
+        Self(change(self.0))
+    }
 }
 
 pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {

@@ -3,6 +3,7 @@
 pub mod expr;
 pub mod held;
 mod keys;
+mod known;
 pub mod ordered;
 pub mod people;
 pub mod probe;
