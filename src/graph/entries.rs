@@ -64,6 +64,7 @@ fn resolve_entry(
     Some(Node {
         name: name.clone(),
         at: TableRef::of(&table),
+        picture: catalog.picture(&table),
         backend: catalog.backend,
         category: entry.category.clone()?,
         holds: !matches!(catalog.find(held::TABLE), Lookup::Missing { .. }),

@@ -112,6 +112,8 @@ pub struct Node {
     pub backend: Backend,
     /// The live table.
     pub table: Table,
+    /// The table and what points to it as they were then, for seeing that they have changed since.
+    pub picture: String,
     /// The table as SQL names it.
     pub at: TableRef,
     /// The category.
@@ -241,7 +243,7 @@ impl Graph {
         for name in which {
             hash.update(format!("store {name}|{}\n", stores.database(name).map_or("", |database| database.identity())));
             for node in self.nodes.values().filter(|node| node.store == *name) {
-                hash.update(format!("entry {}\n{}\n", node.name, node.table.fingerprint()));
+                hash.update(format!("entry {}\n{}\n", node.name, node.picture));
             }
         }
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()

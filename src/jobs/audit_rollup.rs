@@ -27,7 +27,7 @@ use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::policy::{self, Policy};
 use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
-use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, probe};
+use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, Watch, probe};
 use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError};
@@ -297,6 +297,7 @@ impl AuditRollup {
             progress: &mut *session.progress,
             transactions: Vec::new(),
             batches: 0,
+            watch: Watch::default(),
         };
         let mut done = Done::default();
         let ended = walk::run(&mut context, &self.folding, task, end, &mut done);

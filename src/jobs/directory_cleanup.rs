@@ -29,7 +29,7 @@ use crate::graph::{Graph, Named, Node, Why};
 use crate::names::{JobName, PersonName, StoreName};
 use crate::plan::{Brake, BrakeName, Limits, Plan, Policy, Step};
 use crate::redact::Sealed;
-use crate::removal::{Context, Halt, Pace, RemovalError, Task};
+use crate::removal::{Context, Halt, Pace, RemovalError, Task, Watch};
 use crate::store::target::Expr;
 use crate::store::target::ordered::KeyOrder;
 use crate::store::{gate, state};
@@ -359,6 +359,7 @@ impl DirectoryCleanup {
             progress: &mut *session.progress,
             transactions: Vec::new(),
             batches: 0,
+            watch: Watch::default(),
         };
         let kind = self.spec.person.clone();
         let watched = state::any_gone(&mut *look.memory.conn()?, kind.as_str())?;

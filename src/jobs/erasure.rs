@@ -21,7 +21,7 @@ use crate::graph::{Due, Graph, Node, Subject, Walk};
 use crate::names::{JobName, StoreName};
 use crate::plan::policy::{Policy, value};
 use crate::plan::{Action, Kept, Plan, Remaining, Step, Strategy};
-use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, choose_strategy, references};
+use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, choose_strategy, references};
 use crate::store::target::Expr;
 use crate::store::{Access, Backend, Conn};
 
@@ -123,6 +123,7 @@ impl Erasure {
                 progress: &mut *session.progress,
                 transactions: Vec::new(),
                 batches: *batches,
+                watch: Watch::default(),
             };
             let mut done = Done::default();
             let ended = removal::remove(&mut context, &work.task, &mut done);

@@ -26,7 +26,7 @@ use crate::graph::ties::Ties;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
-use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, branches};
+use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, branches};
 use crate::report::Keeping;
 
 mod checks;
@@ -311,6 +311,7 @@ impl RetentionPurge {
             progress: &mut *session.progress,
             transactions: Vec::new(),
             batches: 0,
+            watch: Watch::default(),
         };
         let mut ended = Ok(None);
         for task in tasks {

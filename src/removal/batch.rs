@@ -73,6 +73,7 @@ pub(crate) fn transact_in(
     work: impl FnOnce(&mut Conn) -> Result<Vec<Part>, Undone>,
 ) -> Result<Option<Committed>, RemovalError> {
     let ledger = context.ledgers.get(&node.store).copied().unwrap_or_default();
+    context.watch.look(conn, context.graph, node, task)?;
     announce(context, conn)?;
     let started = Instant::now();
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
@@ -102,7 +103,7 @@ pub(crate) fn transact_in(
         }
         Err(Undone::Again) => Ok(None),
         Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => Ok(None),
-        Err(Undone::Failed(error)) => Err(error),
+        Err(Undone::Failed(error)) => Err(context.watch.explain(conn, (context.graph, node, task), error)),
     }
 }
 

@@ -6,7 +6,8 @@
 //! is the one that the database gave back. Batches without files are on disk before the run is told to be over
 //! ([`crate::store::Conn::settle`]); those with files, each before its files are given up. Nothing is begun after a stop,
 //! outside the window, past the budget or without the lease. So a run that is killed anywhere is simply run again.
-//! Tests: `conformance`, `killed`.
+//! A run also stops when a
+//! table that it touches has changed since its plan ([`Watch`]). Tests: `conformance`, `killed`, `schema_changes`.
 
 mod batch;
 mod chosen;
@@ -20,6 +21,7 @@ mod rows;
 mod run;
 mod sets;
 mod task;
+mod watch;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ pub use pace::{Pace, TARGET};
 pub use persons::{goes_along, together};
 pub use run::{choose_strategy, remove};
 pub use task::{Branch, Task, branches, references};
+pub use watch::Watch;
 pub(crate) use windows::{blocked, note, open};
 
 /// How a run ends.
@@ -167,6 +170,8 @@ pub struct Context<'a> {
     pub transactions: Vec<Duration>,
     /// Batches begun, for their ids.
     pub batches: u64,
+    /// Looks whether the tables are still the same.
+    pub watch: Watch,
 }
 
 /// What one task did, by entry and action.

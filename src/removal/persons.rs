@@ -35,6 +35,9 @@ pub fn together(context: &mut Context<'_>, tasks: &[Task], persons: usize) -> Re
     };
     let mut conn = open(context, node, true)?;
     let mut throttle = Throttle::begin(context.pace, &mut conn, 1_000, 1)?;
+    for task in tasks {
+        context.watch.look(&mut conn, graph, node, task)?;
+    }
     loop {
         let id = batch::next_id(context);
         let shared = &*context;

@@ -18,12 +18,17 @@ const LARGE_SHARE_CLUSTERED: f64 = 0.10;
 pub fn remove(context: &mut Context<'_>, task: &Task, done: &mut Done) -> Result<Option<Halt>, RemovalError> {
     let graph = context.graph;
     let Some(node) = graph.node(&task.root) else { return Ok(None) };
-    match task.strategy {
+    let ended = match task.strategy {
         Strategy::KeyLists | Strategy::WithParent => key_lists::run(context, task, node, done),
         Strategy::TimeWindows | Strategy::KeyWindows | Strategy::PhysicalRanges => {
             windows::run(context, task, node, done)
         }
-    }
+    };
+    // A statement that only looks for rows may be the first to find that a column is gone.
+    ended.map_err(|error| match windows::open(context, node, false) {
+        Ok(mut conn) => context.watch.explain(&mut conn, (graph, node, task), error),
+        Err(_) => error,
+    })
 }
 
 /// Chooses how the rows of a task are walked, from the catalog and from the share of the table that is due.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::{Catalog, Table};
 
 impl Table {
     /// What decides about a deletion here: columns and types, the key, foreign keys, triggers and what they do, rules, row security, engine.
@@ -24,7 +24,7 @@ impl Table {
         };
         for column in &self.columns {
             line(format!(
-                "column {}|{}|{:?}|{}|{}|{}|{:?}|{:?}",
+                "column `{}`|{}|{:?}|{}|{}|{}|{:?}|{:?}",
                 column.name.as_str(),
                 column.declared,
                 column.class,
@@ -35,14 +35,14 @@ impl Table {
                 column.collation
             ));
         }
-        line(format!("key {:?}", self.key_columns().map(|column| column.name.as_str()).collect::<Vec<_>>()));
+        line(format!("key|{:?}", self.key_columns().map(|column| column.name.as_str()).collect::<Vec<_>>()));
         let mut keys: Vec<String> = self
             .foreign_keys
             .iter()
             .filter(|key| key.on_partition.is_none())
             .map(|key| {
                 format!(
-                    "foreign key {:?}|{:?}|{}|{:?}|{:?}|{}|{}",
+                    "foreign key |{:?}|{:?}|{}|{:?}|{:?}|{}|{}",
                     key.columns,
                     key.target_schema,
                     key.target,
@@ -59,10 +59,32 @@ impl Table {
             .triggers
             .iter()
             .filter(|trigger| trigger.on_partition.is_none())
-            .map(|trigger| format!("trigger {trigger:?}"))
+            .map(|trigger| format!("trigger `{}`|{trigger:?}", trigger.name))
             .collect();
         triggers.sort();
         triggers.into_iter().for_each(&mut line);
+        text
+    }
+}
+
+impl Catalog {
+    /// The fingerprint of a table with the foreign keys that point to it: what a deletion here does, to other tables too.
+    pub fn picture(&self, table: &Table) -> String {
+        let mut text = table.fingerprint();
+        let mut keys: Vec<String> = self
+            .references_to(table)
+            .into_iter()
+            .filter(|(_, key)| key.on_partition.is_none())
+            .map(|(from, key)| {
+                let columns = (&key.columns, &key.target_columns);
+                format!("reference from `{}`|{columns:?}|{:?}|{}", from.label(), key.on_delete, key.enforced)
+            })
+            .collect();
+        keys.sort();
+        for key in keys {
+            text.push('\n');
+            text.push_str(&key);
+        }
         text
     }
 }
