@@ -45,6 +45,46 @@ fn while_tables_are_made_on_mariadb() {
     world.check_done();
 }
 
+#[test]
+fn a_commit_in_flight_is_waited_for_on_postgres() {
+    commit_in_flight(Engine::Postgres, "BEGIN", "FOR SHARE", "pg_sleep(4)");
+}
+
+#[test]
+fn a_commit_in_flight_is_waited_for_on_mariadb() {
+    commit_in_flight(Engine::Mariadb, "START TRANSACTION", "LOCK IN SHARE MODE", "sleep(4)");
+}
+
+/// A run is dead, and its server still commits its last batch: the next run must not put the batch's files back.
+fn commit_in_flight(engine: Engine, begin: &str, share: &str, sleep: &str) {
+    use retentiond::files::{RelativePath, Root, RootOptions};
+    const BATCH: &str = "dead-000001";
+    let world = World::new(engine, Fate::Delete, PACE);
+    let path = world.sql("SELECT path FROM recordings WHERE contact_id = 6;");
+    let root = Root::open(&world.voice(), RootOptions::default()).unwrap();
+    let mut trash = root.lock().unwrap();
+    let mut batch = trash.begin(BATCH).unwrap();
+    batch.plan(RelativePath::parse(&retentiond::redact::Sealed::new(path.trim().to_owned())).unwrap());
+    assert_eq!(batch.trash_all().unwrap().moved, 1);
+    drop(trash);
+    // What the dead run's session does, slowly.
+    let sql = format!(
+        "{begin}; SELECT name FROM retentiond_gate WHERE name = 'hold' {share};
+         DELETE FROM recordings WHERE contact_id = 6;
+         INSERT INTO retentiond_ledger (batch, run, job, data, action, row_count, file_count, written_at)
+         VALUES ('{BATCH}', 'dead', 'contacts', 'recordings', 'delete', 1, 1, '2026-01-01 00:00:00');
+         SELECT {sleep}; COMMIT;"
+    );
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| world.sql(&sql));
+        std::thread::sleep(Duration::from_secs(1));
+        let output = world.run(&["--all"]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        session.join().unwrap();
+    });
+    world.check_done();
+}
+
 fn torture(engine: Engine) {
     let wanted = if std::env::var("RETENTIOND_TORTURE").is_ok_and(|long| long == "long") { 200 } else { 8 };
     let mut random = Random::seeded(&format!("killed on {engine:?}"));

@@ -1,8 +1,9 @@
 //! The files of rows that go: moved to the trash before the transaction, committed after it, put back when it fails.
 //!
 //! **Invariant.** A file is moved only when its row is about to go in the batch whose id stands in the manifest; the
-//! ledger row of that batch is what says, after a crash, whether the row is gone. A file that another row still names
-//! stays until that row goes. A path that is refused keeps its row.
+//! ledger row of that batch is what says, after a crash, whether the row is gone. A process may be dead while its server
+//! still commits for it: so the ledger is asked behind the gate, which no batch in flight lets anybody pass. A file that
+//! another row still names stays until that row goes. A path that is refused keeps its row. Tests: `killed`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::redact::Sealed;
 use crate::stop::Stop;
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Operand, Scalar};
-use crate::store::{Conn, StoreError};
+use crate::store::{Conn, StoreError, held, ledger};
 
 /// A row with a file, as a batch knows it.
 pub(super) struct FileRow {
@@ -217,7 +218,7 @@ pub fn recover_files(
             }
             let Some(database) = stores.database(name) else { continue };
             let mut conn = database.conn()?;
-            if crate::store::ledger::has(&mut conn, batch)? {
+            if held::exclusively(&mut conn, |conn| ledger::has(conn, batch))? {
                 return Ok(true);
             }
         }

@@ -92,7 +92,8 @@ impl World {
         self.folder.path().join("jobs.toml")
     }
 
-    fn voice(&self) -> PathBuf {
+    /// The file store of the recordings.
+    pub fn voice(&self) -> PathBuf {
         self.folder.path().join("voice")
     }
 
