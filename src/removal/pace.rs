@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const BREATH: Duration = Duration::from_millis(20);
 /// A lost race or a timeout halves the batch, down to this.
 const SMALLEST: u64 = 1;
+/// A batch of no more rows than this, children included, is not slow for its size: on a busy machine a transaction may
+/// take longer than is aimed at whatever is in it, and one row a transaction would never come to an end.
+const SMALL: u64 = 100;
 /// Where batches begin.
 const FIRST: u64 = 1_000;
 
@@ -106,7 +109,8 @@ impl Throttle {
         self.rows += rows;
         self.refused = None;
         let target = self.pace.target_on(self.backend).as_secs_f64();
-        let factor = (target / took.as_secs_f64().max(0.000_1)).clamp(0.25, 2.0);
+        let least = if rows <= SMALL { 1.0 } else { 0.25 };
+        let factor = (target / took.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
         self.size = ((self.size as f64 * factor) as u64).clamp(self.smallest.min(self.largest), self.largest);
     }
 
@@ -149,5 +153,43 @@ impl Throttle {
             std::thread::sleep(left.min(Duration::from_millis(50)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttle() -> Throttle {
+        Throttle {
+            pace: Pace::unpaced(),
+            backend: Backend::Postgres,
+            size: FIRST,
+            largest: FIRST,
+            smallest: 1,
+            rows: 0,
+            started: Instant::now(),
+            wal_from: None,
+            refused: None,
+        }
+    }
+
+    #[test]
+    fn slow_batches_shrink_but_small_ones_are_slow_for_another_reason() {
+        let mut throttle = throttle();
+        for _ in 0..50 {
+            // A machine so busy that a transaction takes a second, whatever is in it.
+            throttle.committed(throttle.size(), Duration::from_secs(1));
+        }
+        assert!((SMALL / 4..=SMALL).contains(&throttle.size()), "{}", throttle.size());
+        for _ in 0..50 {
+            // Each of these has a hundred children: there, fewer help.
+            throttle.committed(throttle.size() * 100, Duration::from_secs(1));
+        }
+        assert_eq!(throttle.size(), 1);
+        for _ in 0..20 {
+            throttle.committed(throttle.size(), Duration::from_millis(5));
+        }
+        assert_eq!(throttle.size(), FIRST);
     }
 }
