@@ -475,6 +475,31 @@ fn a_missing_privilege_is_told() {
     assert_eq!(fail(&mut open(&reader).conn().unwrap(), "DELETE FROM t").kind, ErrorKind::Permission);
 }
 
+/// A role that may not choose the language of errors: refused where the server speaks another one, and told what helps.
+#[test]
+fn a_server_of_another_language_is_refused() {
+    let url = support::postgres().fresh_database();
+    let mut conn = open(&url).conn().unwrap();
+    drop(conn.execute(&Stmt::new("CREATE ROLE store_test_german LOGIN")));
+    run(&mut conn, "ALTER ROLE store_test_german SET lc_messages = 'de_DE.utf8'");
+    let german = url.replacen("//postgres@", "//store_test_german@", 1);
+    let error = Database::open(spec(&german)).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains("ALTER ROLE store_test_german SET lc_messages = 'C'"), "{error}");
+
+    run(&mut conn, "ALTER ROLE store_test_german SET lc_messages = 'C'");
+    run(&mut conn, "CREATE TABLE t (id bigint)");
+    let mut conn = open(&german).conn().unwrap();
+    assert_eq!(fail(&mut conn, "DELETE FROM t").kind, ErrorKind::Permission);
+    drop(conn);
+    // A superuser's own connections speak English, whatever its role says.
+    let mut conn = open(&url).conn().unwrap();
+    run(&mut conn, "ALTER ROLE store_test_german SUPERUSER");
+    run(&mut conn, "ALTER ROLE store_test_german SET lc_messages = 'de_DE.utf8'");
+    assert_eq!(ask(&mut open(&german).conn().unwrap(), "SELECT current_setting('lc_messages')"), "C");
+    run(&mut conn, "ALTER ROLE store_test_german NOSUPERUSER");
+}
+
 #[test]
 fn a_lost_connection_is_told_and_replaced() {
     let three = three();

@@ -29,7 +29,7 @@ pub(in crate::store) struct Facts {
 /// Asks who the server is, and checks that values survive the way there and back.
 pub(in crate::store) fn examine(conn: &mut Conn) -> Result<Facts, StoreError> {
     let facts = Facts { identity: of(conn)?, server_version: version(conn)? };
-    warn_of_language(conn)?;
+    refuse_other_languages(conn)?;
     refuse_statement_binlog(conn)?;
     can_write(conn)?;
     let probes = probes(conn.backend());
@@ -116,20 +116,26 @@ fn version(conn: &mut Conn) -> Result<String, StoreError> {
     }
 }
 
-/// PostgreSQL's errors are sorted by their words, which a server may say in another language.
-fn warn_of_language(conn: &mut Conn) -> Result<(), StoreError> {
+/// The driver tells few classes of PostgreSQL's errors apart, so the others are told by their words. A session in another
+/// language, whose role may not choose English, would take a lock that was waited for too long for a failure: such a
+/// store is refused, by the words that the server really says (it may have no translation of its language).
+fn refuse_other_languages(conn: &mut Conn) -> Result<(), StoreError> {
     if conn.backend() != Backend::Postgres {
         return Ok(());
     }
     let language = single(conn, "SELECT current_setting('lc_messages')")?;
-    if !(language.is_empty() || language.starts_with("en") || language.starts_with('C') || language == "POSIX") {
-        tracing::warn!(
-            language,
-            "the server's messages are not in English, so lock timeouts are not recognised and end a run; \
-             have a superuser run: ALTER ROLE … SET lc_messages = 'C'"
-        );
+    if matches!(language.as_str(), "C" | "POSIX") {
+        return Ok(());
     }
-    Ok(())
+    match conn.catalog_rows(&Stmt::new("SELECT CAST(1 / 0 AS text)")) {
+        Err(error) if !error.to_string().contains("division by zero") => {
+            let role = single(conn, "SELECT CAST(quote_ident(CAST(current_user AS text)) AS text)")?;
+            Err(refused(format!(
+                "the server's messages are in another language (lc_messages = {language}), and this role may not choose: its errors could not be told apart. Let a superuser run: ALTER ROLE {role} SET lc_messages = 'C'"
+            )))
+        }
+        Err(_) | Ok(_) => Ok(()),
+    }
 }
 
 /// At READ COMMITTED, a server that logs statements refuses every DELETE.

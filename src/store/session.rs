@@ -69,7 +69,7 @@ pub(in crate::store) fn apply(conn: &mut Conn, own_state: bool) -> Result<(), St
         Backend::Postgres => {
             conn.batch(POSTGRES)?;
             // Messages are sorted by their English words. Only superusers and granted roles may choose the language;
-            // `identity` warns when this failed on a server of another one.
+            // `identity` refuses the store when this failed on a server of another one.
             drop(conn.batch("SET lc_messages = 'C'"));
         }
         Backend::Mysql => {

@@ -70,6 +70,12 @@ pg_psql() { psql -XqAt -h "$dir/pg" -U postgres "$@" </dev/null; }
 
 pg_alive() { [ -f "$dir/postgres.url" ] && pg_psql -p "$(sed 's/.*://' "$dir/postgres.url")" -c 'SELECT 1' >/dev/null 2>&1; }
 
+pg_locales() { # German, for a role whose server speaks it
+    mkdir -p "$dir/locale"
+    [ -d "$dir/locale/de_DE.utf8" ] || localedef -i de_DE -f UTF-8 "$dir/locale/de_DE.utf8" ||
+        fail "the locales' sources are not installed: run \`make deps-test\`"
+}
+
 pg_start() {
     local bin port setting options
     bin=$(pg_bin)
@@ -77,12 +83,13 @@ pg_start() {
     pg_stop
     mkdir -p "$dir/pg"
     if [ "$(id -u)" = 0 ]; then chown postgres "$dir/pg"; fi
+    pg_locales
     $(as postgres) "$bin/initdb" -D "$dir/pg/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
     for _ in 1 2 3; do
         port=$(free_port)
         options="-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir/pg -c max_connections=200"
         for setting in $(pg_settings); do options+=" -c $setting"; done
-        if $(as postgres) "$bin/pg_ctl" -D "$dir/pg/data" -l "$dir/pg/log" -w -t 60 -o "$options" start >/dev/null 2>&1 </dev/null; then
+        if LOCPATH=$dir/locale:/usr/lib/locale $(as postgres) "$bin/pg_ctl" -D "$dir/pg/data" -l "$dir/pg/log" -w -t 60 -o "$options" start >/dev/null 2>&1 </dev/null; then
             echo "postgres://postgres@127.0.0.1:$port" >"$dir/postgres.url"
             return
         fi
