@@ -13,6 +13,7 @@ use diesel_async::AsyncMysqlConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
 use super::error::{ErrorKind, StoreError};
+use super::held::Known;
 use super::stmt::{Stmt, TextRow};
 
 /// Which database a store is.
@@ -378,11 +379,13 @@ impl Conn {
             let message = "a statement of the transaction had failed, so it was rolled back";
             return Err(StoreError::new(ErrorKind::Other, message));
         }
-        self.batch(match self.backend() {
+        let sql = match self.backend() {
             // In a transaction that has failed, the SELECT is an error.
             Backend::Postgres => "SELECT 1; COMMIT",
             Backend::Mysql | Backend::Sqlite => "COMMIT",
-        })?;
+        };
+        // What is checked now only, by a deferred constraint or trigger, may quote a value.
+        on!(self, raw => raw.batch_execute(sql)).map_err(|error| StoreError::from_rows(&error))?;
         self.in_transaction = false;
         Ok(())
     }
