@@ -245,11 +245,22 @@ fn doubt_about_the_users_deletes_nothing() {
     std::fs::write(&file, &yesterday).unwrap();
     assert_eq!(center.completes(), 0);
     // One leaves; then the database is put back to yesterday, before a user came whom the directory knows already.
-    center.sql("configuration", &format!("DELETE FROM users WHERE id = {};", center.veteran()));
+    let veteran = center.veteran();
+    center.sql("configuration", &format!("DELETE FROM users WHERE id = {veteran};"));
     center.completes();
     std::fs::write(&file, &yesterday).unwrap();
     stops(4, &["restored", "retentiond replay configuration"]);
-    center.project.run(&["replay", "configuration"]).expect_code(0);
+    // Whom the hashes name goes again, with what goes at once; the name stays as long as something refers to it.
+    let there = |table: &str, id: &str| center.count("configuration", table, &format!("{id} = {veteran}"));
+    assert!(there("users", "id") == 1 && center.relations(&veteran) > 0);
+    let others = center.count("configuration", "users", "1 = 1") - 1;
+    let replay = center.project.run(&["replay", "configuration", "--format", "json"]).expect_code(0);
+    assert_eq!(replay.json()["returned"], 1, "{replay:#?}");
+    assert_eq!((there("users", "id"), center.relations(&veteran), there("user_names", "user_id")), (0, 0, 1));
+    assert_eq!(center.count("configuration", "users", "1 = 1"), others, "nobody else goes");
+    assert_eq!(center.completes(), 0);
+    // The number of the last look alone tells it as well.
+    center.sql("configuration", "UPDATE retentiond_gate SET token = 1 WHERE name LIKE 'look:%';");
     stops(4, &["persons_restored", "restored"]);
     center.run(&["--release-brake", "persons_restored"]).expect_code(0);
     center.completes();

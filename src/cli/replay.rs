@@ -51,16 +51,18 @@ fn show(cli: &Cli, args: &ReplayArgs, replayed: &Replayed) {
     let rows: u64 = replayed.runs.iter().map(|ran| ran.report.rows()).sum();
     if cli.format == Format::Json {
         let answer = serde_json::json!({
-            "store": args.store, "erasures": replayed.erasures, "found": replayed.found, "rows": rows,
+            "store": args.store, "erasures": replayed.erasures, "found": replayed.found,
+            "returned": replayed.returned, "rows": rows,
             "complete": replayed.is_complete(),
         });
         say!("{answer}");
     } else {
         say!(
-            "store {}: of {} erasures that a backup may undo, {} identifiers were there again; {rows} rows removed or changed",
+            "store {}: of {} erasures that a backup may undo, {} identifiers were there again, and {} users who had been seen to be gone; {rows} rows removed or changed",
             args.store,
             replayed.erasures,
-            replayed.found
+            replayed.found,
+            replayed.returned
         );
     }
     if replayed.is_complete() {

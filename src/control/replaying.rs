@@ -1,8 +1,10 @@
 //! A restored database is brought up to date: whom it brought back goes again.
 //!
 //! **Invariant.** Persons are found by the keyed hashes of their erasures alone: each value that the map says names
-//! somebody is hashed and compared, page by page. Only when all that were found are erased again is the store released
-//! for ordinary jobs.
+//! somebody is hashed and compared, page by page. Users who were seen to be gone are found by their hashes as well; of
+//! them goes what their own database brought back and goes at once with them, their row included. All else of theirs,
+//! names that something still refers to among it, is left to the ordinary cleanup, which knows since when they are gone.
+//! Only when all that were found are gone again is the store released for ordinary jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +14,26 @@ use super::marks::ADOPTED;
 use super::persons::{KEY, digest, joined_key};
 use super::ran::{Ended, Ran};
 use super::recording;
-use super::runner::Options;
+use super::runner::{Options, run_job};
 use super::site::Site;
+use crate::graph::walk::find;
 use crate::graph::walk::scan::scan;
 use crate::graph::{Address, AddressLink, KeyLink, Node, PersonKind, Subject};
 use crate::jobs::Outcome;
+use crate::jobs::directory_cleanup::{gone_digest, own_entries};
+use crate::jobs::erasure::Erasure;
 use crate::jobs::session::RunProgress;
-use crate::names::StoreName;
+use crate::names::{JobName, StoreName};
 use crate::redact::Sealed;
-use crate::store::ledger;
 use crate::store::pool::Database;
 use crate::store::state::{self, ErasureRecord, HashKey};
+use crate::store::{StoreError, gate, ledger};
 use crate::trail::{self, Act, Entry};
+
+/// The name under which users who came back are removed again.
+const REPLAY: &str = "replay";
+/// Users whose hashes are looked up together.
+const CHUNK: usize = 500;
 
 /// What a replay did.
 pub struct Replayed {
@@ -31,6 +41,8 @@ pub struct Replayed {
     pub erasures: usize,
     /// How many persons (by key or address) were there again.
     pub found: usize,
+    /// How many users who had been seen to be gone were there again.
+    pub returned: usize,
     /// Their erasures.
     pub runs: Vec<Ran>,
 }
@@ -112,22 +124,82 @@ pub fn replay(
     for node in site.graph.children_first().filter(|node| node.store == *store) {
         look(site, node, &mut wanted)?;
     }
-    let mut replayed = Replayed { erasures, found: wanted.found.len(), runs: Vec::new() };
+    let returned = returned(site, memory, store)?;
+    let mut replayed = Replayed { erasures, found: wanted.found.len(), returned: returned.len(), runs: Vec::new() };
     for subject in wanted.found {
-        let prepared = erasing::prepare(memory, subject, Some(store.clone()), now)?;
-        let (ran, _) = prepared.run(site, memory, options, progress)?;
-        replayed.runs.push(ran);
         if options.stop.is_raised() {
             break;
         }
+        let prepared = erasing::prepare(memory, subject, Some(store.clone()), now)?;
+        let (ran, _) = prepared.run(site, memory, options, progress)?;
+        replayed.runs.push(ran);
+    }
+    for job in returned {
+        if options.stop.is_raised() {
+            break;
+        }
+        replayed.runs.push(run_job(site, memory, &job, options, progress)?);
     }
     let complete = replayed.is_complete() && !options.stop.is_raised();
-    let done = Act::ReplayDone { store: store.clone(), found: replayed.found as u64, complete };
+    let done = Act::ReplayDone { store: store.clone(), found: (replayed.found + replayed.returned) as u64, complete };
     trail::record(memory, options.clock, vec![Entry::new(done)])?;
     if complete {
         release(memory, store, database)?;
+        count_as_looked_at(site, memory, store)?;
     }
     Ok(replayed)
+}
+
+/// The removals of users whose own table has them again although they were seen to be gone.
+fn returned(site: &Site, memory: &Database, store: &StoreName) -> Result<Vec<Erasure>, Failure> {
+    let mut jobs = Vec::new();
+    for (kind, persons) in persons_in(site, store) {
+        let Some(watch) = state::watch(&mut *memory.conn()?, kind.name.as_str())? else { continue };
+        let mut keys: BTreeMap<String, Vec<Sealed>> = BTreeMap::new();
+        let mut gone: Vec<(String, Vec<Sealed>)> = Vec::new();
+        let mut failed = None;
+        let mut sort_out = |keys: &mut BTreeMap<String, Vec<Sealed>>| -> Result<(), StoreError> {
+            let digests: Vec<String> = keys.keys().cloned().collect();
+            let known = state::gone_since(&mut *memory.conn()?, kind.name.as_str(), &digests)?;
+            gone.extend(std::mem::take(keys).into_iter().filter(|(digest, _)| known.contains_key(digest)));
+            Ok(())
+        };
+        scan(&site.stores, persons, &persons.key, &mut |values| {
+            if let Some(key) = values.iter().cloned().collect::<Option<Vec<_>>>() {
+                keys.insert(gone_digest(&watch.secret, &kind.name, &key), key);
+            }
+            if keys.len() >= CHUNK && failed.is_none() {
+                failed = sort_out(&mut keys).err();
+            }
+        })?;
+        failed.map_or(Ok(()), Err)?;
+        sort_out(&mut keys)?;
+        let name: JobName = REPLAY.parse().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
+        jobs.extend(gone.into_iter().map(|(digest, key)| {
+            let job = Erasure::new(name.clone(), Subject::by_key(kind, key), digest, Some(store.clone()));
+            job.within(own_entries(&site.graph, &kind.name))
+        }));
+    }
+    Ok(jobs)
+}
+
+/// The kinds of person whose own rows stand in a store.
+fn persons_in<'a>(site: &'a Site, store: &'a StoreName) -> impl Iterator<Item = (&'a PersonKind, &'a Node)> {
+    let kinds = site.graph.people().values();
+    kinds.filter_map(|kind| Some((kind, site.graph.persons(kind)?))).filter(move |(_, node)| node.store == *store)
+}
+
+/// The persons' own table is what it should be: it is no longer an older one than we saw last.
+fn count_as_looked_at(site: &Site, memory: &Database, store: &StoreName) -> Result<(), Failure> {
+    for (kind, persons) in persons_in(site, store).filter(|(_, persons)| persons.holds) {
+        if let Some(watch) = state::watch(&mut *memory.conn()?, kind.name.as_str())? {
+            let mut conn = find::open(&site.stores, persons)?;
+            if gate::last_look(&mut conn, kind.name.as_str())? < watch.looks {
+                gate::note_look(&mut conn, kind.name.as_str(), watch.looks)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes a ledger as it is, although the state does not know all of its runs.

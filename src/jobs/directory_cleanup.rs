@@ -43,6 +43,7 @@ use count::Count;
 use merge::{Gone, Key, Merge, Met, page, streams};
 pub(super) use parts::refuse_idle_switches;
 use parts::{Entries, since, switched, task};
+pub use parts::{digest as gone_digest, own_entries};
 use remove::Remove;
 
 /// The kind.

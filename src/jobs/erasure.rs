@@ -6,6 +6,7 @@
 //! again. It is complete only when a new walk finds nothing left to do. There are no brakes: one person is what was asked
 //! for. Tests: `erasure`, `erasure_killed`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::graph::walk::find::{self, MOST_FOUND, Search};
 use crate::graph::walk::remaining::{Left, counted, remaining, ties};
 use crate::graph::walk::{Change, Slice};
 use crate::graph::{Due, Graph, Node, Subject, Walk};
-use crate::names::{JobName, StoreName};
+use crate::names::{DataName, JobName, StoreName};
 use crate::plan::policy::{Policy, value};
 use crate::plan::{Action, Kept, Plan, Remaining, Step, Strategy};
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, choose_strategy, references};
@@ -39,6 +40,7 @@ pub struct Erasure {
     subject: Subject,
     policy: Policy,
     only: Option<StoreName>,
+    entries: Option<BTreeSet<DataName>>,
 }
 
 /// One slice, ready to be removed.
@@ -54,7 +56,15 @@ impl Erasure {
         let range = [subject.from, subject.to].map(|at| at.map(|at| at.timestamp()));
         let fixed = [("person", value(&digest)), ("range", value(&range)), ("store", value(&only))];
         let fixed = fixed.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { name, subject, policy: Policy { fixed, ..Policy::default() }, only }
+        Self { name, subject, policy: Policy { fixed, ..Policy::default() }, only, entries: None }
+    }
+
+    /// The same within these entries alone.
+    #[must_use]
+    pub fn within(mut self, entries: BTreeSet<DataName>) -> Self {
+        self.policy.fixed.insert("entries".to_owned(), value(&entries));
+        self.entries = Some(entries);
+        self
     }
 
     /// The person, their addresses looked up in the stores.
@@ -70,6 +80,7 @@ impl Erasure {
 
     fn is_here(&self, node: &Node) -> bool {
         self.only.as_ref().is_none_or(|only| node.store == *only)
+            && self.entries.as_ref().is_none_or(|entries| entries.contains(&node.name))
     }
 
     /// The plan, and what it is made of.

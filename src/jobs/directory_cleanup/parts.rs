@@ -177,6 +177,15 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// The entries that go at once with a person of a kind who is gone: own relations, and the person's own row.
+pub fn own_entries(graph: &Graph, kind: &PersonName) -> BTreeSet<DataName> {
+    let entries = Entries::of(graph, kind).into_iter();
+    entries
+        .flat_map(|entries| entries.relations.into_iter().chain([entries.persons]))
+        .map(|node| node.name.clone())
+        .collect()
+}
+
 /// The links by which rows name persons of a kind; a person's own row has its key.
 fn links(node: &Node, kind: &PersonName, persons: &Node) -> Vec<crate::graph::KeyLink> {
     if node.name == persons.name {
@@ -214,7 +223,7 @@ fn any_of(graph: &Graph, persons: &Node, kind: &PersonName, keys: &[Key]) -> Exp
 }
 
 /// What stands for a person in the state.
-pub(super) fn digest(secret: &Sealed, kind: &PersonName, key: &Key) -> String {
+pub fn digest(secret: &Sealed, kind: &PersonName, key: &[Sealed]) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) else { return String::new() };
     for part in ["retentiond gone 1", kind.as_str()].into_iter().chain(key.iter().map(|part| part.expose().as_str())) {
         mac.update(&(part.len() as u64).to_be_bytes());
