@@ -15,6 +15,7 @@ use super::{Cli, Format, privilege};
 use crate::clock::Clock;
 use crate::control::holding::{self, Listed, NewHold};
 use crate::control::{Exit, Failure, Site};
+use crate::graph::walk::find::{self, MOST_FOUND, Search};
 use crate::holds::About;
 use crate::names::{CaseName, DataName};
 use crate::plan::grouped;
@@ -53,6 +54,9 @@ struct AddArgs {
     /// one pair a line, so that no value stands on the command line.
     #[arg(long = "where", value_name = "COLUMN=VALUE", id = "only", requires = "data")]
     only: Vec<String>,
+    /// The search may match more than 1 000 rows: they are all about this person.
+    #[arg(long, conflicts_with = "data")]
+    wide: bool,
     /// Why, for those who read the list; without names.
     #[arg(long, value_name = "TEXT")]
     why: String,
@@ -113,7 +117,13 @@ fn about(site: &Site, args: &AddArgs) -> Result<About, Failure> {
     match &args.data {
         Some(data) => Ok(About::Rows { data: data.clone(), only: pairs(&args.only)? }),
         None => {
-            let subject = args.whom.resolve(site)?.subject;
+            let mut subject = args.whom.resolve(site)?.subject;
+            if !args.wide && matches!(find::search(&site.graph, &site.stores, &mut subject)?, Search::TooMany) {
+                let text = format!(
+                    "error: the search matches more than {MOST_FOUND} rows, too many to be about one person; leave the widest address out, hold rows by --data and --where, or say --wide if they are all about this person"
+                );
+                return Err(Failure::new(Exit::Braked, text));
+            }
             if subject.from.is_some() || subject.to.is_some() {
                 return Err(Failure::new(Exit::Usage, "error: a hold knows no --from and --to"));
             }

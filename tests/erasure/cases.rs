@@ -201,3 +201,96 @@ fn only_the_very_plan_is_confirmed() {
     let receipts = written.filter(|file| file.file_name().to_string_lossy().starts_with("erasure-")).count();
     assert_eq!(receipts, 2, "as text and as JSON");
 }
+
+/// A customer's rows under a hold: neither a purge nor an erasure takes them, nor their files, until the case is over.
+#[test]
+fn a_held_customer_keeps_rows_and_files() {
+    for engine in ENGINES {
+        let shop = calls(engine);
+        let policy = std::fs::read_to_string(shop.folder.path().join("jobs.toml")).unwrap();
+        let job = "[jobs.old]\nkind = \"retention_purge\"\ndata = [\"calls\"]\nkeep = \"30 days\"\n";
+        std::fs::write(shop.folder.path().join("jobs.toml"), format!("{policy}{job}")).unwrap();
+        shop.sql("INSERT INTO calls VALUES (9, '0400000000', '2024-01-01 10:00:00', 'b.wav', 2);");
+        let voice = voice_of(&policy);
+        std::fs::write(voice.join("b.wav"), "b.wav").unwrap();
+        let held = shop.run(&["hold", "add", "court", "--customer", "phone=+358 40 123 4567", "--why", "asked"]);
+        assert_eq!((held.code, held.json["rows"]["shop"].as_u64()), (0, Some(3)), "{engine:?} {held:#?}");
+        // Calls 3 and 9 are old and nobody's hold; 3 shares its file with a held one.
+        let run = shop.run(&["run", "old"]);
+        assert_eq!((run.code, run.json["jobs"][0]["rows"].as_u64()), (0, Some(2)), "{engine:?} {run:#?}");
+        assert_eq!(shop.sql("SELECT id FROM calls ORDER BY id;"), "1\n2\n4\n", "{engine:?}");
+        let there = |file: &str| voice.join(file).exists();
+        assert_eq!((there("a.wav"), there("shared.wav"), there("b.wav")), (true, true, false), "{engine:?}");
+        let again = shop.run(&["run", "old"]);
+        assert_eq!((again.code, &again.json["jobs"][0]["outcome"]), (4, &"held".into()), "{engine:?} {again:#?}");
+        let whom = words(&["--customer", "phone=0401234567"]);
+        let plan = shop.plan(&whom);
+        let erased = shop.run(&["erase", "--customer", "phone=0401234567", "--yes-i-mean", &plan.name()]);
+        assert_eq!(erased.code, 4, "{engine:?} {erased:#?}");
+        assert_eq!(shop.sql("SELECT id FROM calls ORDER BY id;"), "1\n2\n4\n", "{engine:?}");
+        assert!(there("a.wav") && there("shared.wav"), "{engine:?}");
+        let released = shop.run(&["hold", "release", "court", "--approve-as", "nobody"]);
+        assert_eq!(released.code, 0, "{engine:?} {released:#?}");
+        shop.erase(&whom, &shop.plan(&whom), "");
+        assert_eq!(shop.sql("SELECT count(*) FROM calls;"), "0\n", "{engine:?}");
+        assert!(!there("a.wav") && !there("shared.wav"), "{engine:?}");
+    }
+}
+
+/// The folder of the recordings.
+fn voice_of(policy: &str) -> std::path::PathBuf {
+    let (_, rest) = policy.split_once("file:").unwrap();
+    rest.split_once('"').unwrap().0.into()
+}
+
+/// A hold by an address that many rows bear is somebody's mistake, unless it is said to be none.
+#[test]
+fn a_hold_on_very_many_rows_must_be_meant() {
+    for engine in ENGINES {
+        let shop = calls(engine);
+        let mut sql = String::new();
+        for id in 10..1_011 {
+            write!(sql, "INSERT INTO calls VALUES ({id}, '0401234567', '2025-02-01 10:00:00', NULL, NULL);").unwrap();
+        }
+        shop.sql(&format!("BEGIN;{sql}COMMIT;"));
+        let add = ["hold", "add", "court", "--customer", "phone=0401234567", "--why", "asked"];
+        let wide = shop.run(&add);
+        assert_eq!(wide.code, 4, "{wide:#?}");
+        assert!(wide.stderr.contains("more than 1000 rows") && wide.stderr.contains("--wide"), "{wide:#?}");
+        assert_eq!(shop.sql("SELECT count(*) FROM retentiond_held;"), "0\n", "{engine:?}: nothing is held by halves");
+        let meant = shop.run(&[&add[..], &["--wide"]].concat());
+        assert_eq!((meant.code, meant.json["rows"]["shop"].as_u64()), (0, Some(1_004)), "{engine:?} {meant:#?}");
+    }
+}
+
+/// Rows that go together or not at all: a person's own go, those tied to somebody else's stay and are named.
+#[test]
+fn rows_tied_to_somebody_elses_stay() {
+    for engine in ENGINES {
+        let schema = "CREATE TABLE tickets (id BIGINT NOT NULL PRIMARY KEY, phone VARCHAR(40), merged_into BIGINT);
+             CREATE INDEX tickets_merged ON tickets (merged_into);
+             INSERT INTO tickets VALUES (1, '0401234567', 2), (2, '0401234567', NULL), (3, '0401234567', 4), (4, '0407654321', NULL),
+                 (5, '0407654321', 6), (6, '0401234567', 7), (7, '0401234567', NULL), (8, '0401234567', NULL);";
+        let policy = "[people.customer]\nidentifiers = [\"phone\"]\n".to_owned()
+            + &entry(
+                "tickets",
+                "customer = { phone = \"phone\" }\ngoes_with = { data = \"tickets\", by = \"merged_into\" }",
+            );
+        let shop = Shop::new(engine, &policy, schema);
+        let whom = words(&["--customer", "phone=0401234567"]);
+        let plan = shop.plan(&whom);
+        assert_eq!(plan.json["jobs"][0]["rows"], 3, "{engine:?} {plan:#?}");
+        let done = shop.run(&["erase", "--customer", "phone=0401234567", "--yes-i-mean", &plan.name()]);
+        assert_eq!(done.code, 0, "{engine:?} {done:#?}");
+        // 3 is tied to 4, and 7 by way of 6 to 5: both somebody else's.
+        assert_eq!(shop.sql("SELECT id FROM tickets ORDER BY id;"), "3\n4\n5\n6\n7\n", "{engine:?}");
+        let remains = done.json["receipt"]["remains"].as_array().unwrap();
+        let tied: Vec<u64> = remains
+            .iter()
+            .filter(|left| left["ground"].as_str().unwrap().contains("go together with rows that stay"))
+            .map(|left| left["rows"].as_u64().unwrap())
+            .collect();
+        assert_eq!(tied, [3], "{engine:?} {done:#?}");
+        assert_eq!(shop.plan(&whom).json["jobs"][0]["rows"], 0, "{engine:?}: a second erasure finds nothing");
+    }
+}
