@@ -12,8 +12,10 @@ use crate::clock::Clock;
 use crate::control::{Exit, Failure};
 use crate::demo::{Options, Size, center};
 use crate::plan::grouped;
+use crate::redact::Sealed;
 use crate::store::catalog::{Catalog, TableKind};
 use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::target::statements::Read;
 use crate::store::target::{Expr, TableRef, statements};
 use crate::store::url::StoreUrl;
 
@@ -78,9 +80,10 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     };
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
     stage.people()?;
+    stage.customer()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
     say!(
-        "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing."
+        "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing; a customer was erased, and the receipt names nobody."
     );
     say!("Personal data reports are not built yet.");
     say!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
@@ -142,6 +145,57 @@ impl Stage {
         self.run("Which holds stand?", &["hold", "list"], &[0])
     }
 
+    /// A customer asks to be forgotten.
+    fn customer(&self) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("error: {error}"));
+        let number = self.somebodys_number()?;
+        let whom = self.directory.join("whom");
+        // Off the command line, where others could read it.
+        std::fs::write(&whom, format!("phone={}\n", number.expose())).map_err(failed)?;
+        let (whom, receipts) = (format!("@{}", whom.display()), self.directory.join("receipts"));
+        std::fs::create_dir_all(&receipts).map_err(failed)?;
+        let plan = self.name_of_plan(&["erase", "--customer", &whom, "--dry-run", "--format", "json"])?;
+        let out = receipts.display().to_string();
+        self.run(
+            "A customer asks to be forgotten: all that is held about them goes, and a receipt says what, and what stays.",
+            &["erase", "--customer", &whom, "--yes-i-mean", &plan, "--out", &out],
+            &[0],
+        )?;
+        let mut seen = 0;
+        for file in std::fs::read_dir(&receipts).map_err(failed)?.filter_map(Result::ok) {
+            let text = std::fs::read_to_string(file.path()).map_err(failed)?;
+            expect(!text.contains(number.expose().as_str()), "a receipt holds no personal data")?;
+            seen += 1;
+        }
+        expect(seen > 0, "an erasure writes a receipt")?;
+        expect(self.somebodys_number()?.expose() != number.expose(), "the customer is gone from the directory")
+    }
+
+    /// The telephone number of the first customer in the directory.
+    fn somebodys_number(&self) -> Result<Sealed, Failure> {
+        let database =
+            Database::open(DatabaseSpec::new("directory", StoreUrl::Sqlite(self.directory.join("directory.db"))))?;
+        let mut conn = database.conn()?;
+        let catalog = Catalog::read(&mut conn)?;
+        let missing = || Failure::new(Exit::Failed, "error: the demonstration's directory has no customers");
+        let table = catalog.table(None, "directory_customers").ok_or_else(missing)?;
+        let at = TableRef::of(table);
+        let operand = |name: &str| table.column(name).map(|column| statements::own(&at, column)).ok_or_else(missing);
+        let (phone, id) = (operand("phone")?, operand("id")?);
+        let read = Read {
+            table: &at,
+            columns: std::slice::from_ref(&phone),
+            lookups: &[],
+            condition: &Expr::Null(phone.clone(), false),
+            order: &[id],
+            skip: 0,
+            limit: 1,
+            lock: false,
+        };
+        let row = conn.rows(&statements::read(catalog.backend, &read))?.pop();
+        row.and_then(|row| row.into_values().pop().flatten()).ok_or_else(missing)
+    }
+
     /// The application deletes an account, and nothing else of it.
     fn someone_leaves(&self) -> Result<(), Failure> {
         let path = self.directory.join("configuration.db");
@@ -152,9 +206,13 @@ impl Stage {
 
     /// The name of a job's plan, as `plan` prints it.
     fn plan_of(&self, job: &str) -> Result<String, Failure> {
+        self.name_of_plan(&["plan", job, "--format", "json"])
+    }
+
+    fn name_of_plan(&self, arguments: &[&str]) -> Result<String, Failure> {
         let failed = |error: String| Failure::new(Exit::Failed, format!("error: {error}"));
         let output = Command::new(&self.program)
-            .args(["plan", job, "--format", "json"])
+            .args(arguments)
             .env("RETENTIOND_CONFIG", &self.policy)
             .output()
             .map_err(|error| failed(error.to_string()))?;
