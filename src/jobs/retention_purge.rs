@@ -218,12 +218,13 @@ impl RetentionPurge {
         let default_cutoff = cutoff(&self.spec.keep, look.now, zone)?;
         let mut tasks = Vec::new();
         let mut steps = Vec::new();
+        let mut seen = counting::Seen::default();
         // Children before parents, whatever the order in the file.
         for node in look.graph.children_first() {
             let Some(rules) = self.rules.iter().find(|rules| rules.data == node.name) else { continue };
             let ties = self.ties(look, node)?;
             for rule in self.dues(rules, node, look.now, zone)? {
-                let (task, mut counted) = counting::count(look, node, rule, ties.as_ref())?;
+                let (task, mut counted) = counting::count(look, node, rule, ties.as_ref(), &mut seen)?;
                 steps.append(&mut counted);
                 tasks.push(task);
             }

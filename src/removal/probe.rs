@@ -13,16 +13,18 @@ use crate::store::{Backend, Conn};
 /// Nothing is planned further ahead than this; a value beyond it means that the unit or the format is wrong.
 const PLAUSIBLE_YEARS_AHEAD: i32 = 20;
 
-/// Looks at the time column of a node.
+/// Looks at the time column of a node, and gives the number of rows that have a time, sentinels left out.
 ///
 /// # Errors
 /// [`RemovalError::Doubt`] with what was found.
-pub fn look_at_time(conn: &mut Conn, node: &Node, now: DateTime<Utc>) -> Result<(), RemovalError> {
-    let Some(age) = &node.age else { return Ok(()) };
+pub fn look_at_time(conn: &mut Conn, node: &Node, now: DateTime<Utc>) -> Result<u64, RemovalError> {
+    let Some(age) = &node.age else { return Ok(0) };
     let set = age.is_set(&node.own());
     let rows = conn.rows(&probe::extremes(node.backend, &node.at, &age.column, &set))?;
+    let mut all = 0;
     for row in &rows {
         let (Some(class), Some(count)) = (row.plain(0), row.count(1)) else { continue };
+        all += count.unsigned_abs();
         if count == 0 {
             continue;
         }
@@ -39,7 +41,8 @@ pub fn look_at_time(conn: &mut Conn, node: &Node, now: DateTime<Utc>) -> Result<
         }
     }
     check_below_floor(conn, node, age)?;
-    check_form(conn, node, age)
+    check_form(conn, node, age)?;
+    Ok(all)
 }
 
 fn class_fits(kind: AgeKind, class: &str) -> bool {

@@ -1,13 +1,25 @@
 //! Counting what a rule would take: the steps of the plan.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Action, Due, Graph, Look, Node, Report, Step, Strategy, Task, branches};
 use crate::graph::FileOf;
 use crate::graph::ties::Ties;
+use crate::names::DataName;
 use crate::plan::Kept;
 use crate::removal::{Branch, Done, RemovalError, choose_strategy, probe};
 use crate::store::target::statements;
 use crate::store::target::{Expr, Scope};
 use crate::store::{Access, Conn, ErrorKind, StoreError, held};
+
+/// What is looked at once in a plan, however many rules an entry has: a large table takes its time.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Rows by entry.
+    sizes: BTreeMap<DataName, u64>,
+    /// Entries whose time column was looked at.
+    times: BTreeSet<DataName>,
+}
 
 /// The task of one rule, and its steps with counts, children before the entry itself.
 pub(super) fn count(
@@ -15,6 +27,7 @@ pub(super) fn count(
     node: &Node,
     (rule, due): (String, Due),
     ties: Option<&Ties>,
+    seen: &mut Seen,
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let database = look
         .stores
@@ -24,10 +37,23 @@ pub(super) fn count(
     conn.allow_long_reads()?;
     // The database itself refuses writes while the plan is made.
     conn.transaction(Access::ReadOnly, |conn| {
-        probe::look_at_time(conn, node, look.now)?;
+        if seen.times.insert(node.name.clone()) {
+            let with_time = probe::look_at_time(conn, node, look.now)?;
+            seen.sizes.insert(node.name.clone(), size(conn, node, Some(with_time))?);
+        }
         know(conn, node)?;
-        count_in(conn, look.graph, node, (rule, due), ties)
+        count_in(conn, look.graph, node, (rule, due), (ties, &mut seen.sizes))
     })
+}
+
+/// The rows of a table. Those that have a time were counted when the times were looked at; an index finds the others.
+fn size(conn: &mut Conn, node: &Node, with_time: Option<u64>) -> Result<u64, StoreError> {
+    let rest = node.age.as_ref().filter(|age| age.indexed && age.sentinels.is_empty()).zip(with_time);
+    let (condition, counted) = match rest {
+        Some((age, counted)) => (age.without_time(&node.own()), counted),
+        None => (Expr::always(), 0),
+    };
+    Ok(counted + one(conn, &statements::count(node.backend, &node.at, None, &condition))?.rows)
 }
 
 fn count_in(
@@ -35,7 +61,7 @@ fn count_in(
     graph: &Graph,
     node: &Node,
     (rule, due): (String, Due),
-    ties: Option<&Ties>,
+    (ties, sizes): (Option<&Ties>, &mut BTreeMap<DataName, u64>),
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let by_age = due.cutoff().is_some();
     let mut task = Task {
@@ -48,12 +74,15 @@ fn count_in(
     };
     let mut steps = Vec::new();
     for branch in &task.branches {
-        steps.extend(branch_step(conn, graph, &task, branch, node)?);
+        if let Some(child) = graph.node(&branch.data).filter(|child| !sizes.contains_key(&child.name)) {
+            sizes.insert(child.name.clone(), size(conn, child, None)?);
+        }
+        steps.extend(branch_step(conn, graph, &task, branch, (node, &*sizes))?);
     }
     let rows = task.rows(graph, node).knowing(conn.held_now());
     let age = node.age.as_ref().filter(|_| by_age);
     let counted = one(conn, &statements::count(node.backend, &node.at, age.map(|age| &age.column), &rows))?;
-    let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
+    let table_rows = sizes.get(&node.name).copied().unwrap_or_default();
     let share = if table_rows == 0 { 0.0 } else { counted.rows as f64 / table_rows as f64 };
     task.strategy = choose_strategy(graph, node, !task.branches.is_empty(), by_age, share);
     let kept = kept_back(conn, graph, node, &task)?;
@@ -85,7 +114,7 @@ fn branch_step(
     graph: &Graph,
     task: &Task,
     branch: &Branch,
-    root: &Node,
+    (root, sizes): (&Node, &BTreeMap<DataName, u64>),
 ) -> Result<Option<Step>, RemovalError> {
     let Some(node) = graph.node(&branch.data) else { return Ok(None) };
     let ancestor = |scope: &Scope, alias: u8| task.going(graph, root, scope, alias);
@@ -95,7 +124,7 @@ fn branch_step(
     let held = held_rows(conn, node, branch.rows(graph, node, &kept))?;
     let counted =
         one(conn, &statements::count(node.backend, &node.at, node.age.as_ref().map(|age| &age.column), &rows))?;
-    let table_rows = one(conn, &statements::count(node.backend, &node.at, None, &Expr::always()))?.rows;
+    let table_rows = sizes.get(&node.name).copied().unwrap_or_default();
     let read = |text: Option<&String>| node.age.as_ref().zip(text).and_then(|(age, text)| age.read(text));
     let removes = branch.action == Action::Delete || node.fate == crate::graph::Fate::Anonymise;
     let files = if removes && branch.action != Action::Unlink { files_of(conn, graph, node, &rows)? } else { 0 };
