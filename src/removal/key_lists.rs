@@ -167,7 +167,7 @@ impl Walk<'_> {
     fn look(&self, context: &Context<'_>, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Look, RemovalError> {
         let Some(mut chosen) = self.choice.next(conn, after, self.throttle.size())? else { return Ok(Look::Nothing) };
         let alone = chosen.keys.len() == 1;
-        let mut deepest = None;
+        let mut filled: Vec<usize> = Vec::new();
         for (index, branch) in self.task.branches.iter().enumerate() {
             let Some(child) = self.graph.node(&branch.data) else { continue };
             let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
@@ -178,15 +178,19 @@ impl Walk<'_> {
                 .first()
                 .and_then(|row| row.count(0))
                 .unwrap_or_default();
-            if found > 0 && deepest.is_none() {
-                deepest = Some((index, !child.key.is_empty()));
+            if found > 0 {
+                filled.push(index);
             }
             if found.unsigned_abs() > cap {
-                // What lies deepest goes first, however little it is: a drained child leaves none of its own behind.
-                return Ok(match deepest {
+                // What lies deepest below it goes first, however little it is: a drained child leaves none of its own
+                // behind. What hangs on the parent beside it goes with the parent.
+                let below = |at: &&usize| self.task.branches.get(**at).is_some_and(|other| other.lies_below(branch));
+                let deepest = filled.iter().find(below).copied().unwrap_or(index);
+                let drained = self.task.branches.get(deepest).and_then(|branch| self.graph.node(&branch.data));
+                return Ok(match drained.filter(|node| !node.key.is_empty()) {
                     _ if !alone => Look::TooMuch,
-                    Some((deepest, true)) => Look::Drain(Box::new(chosen), deepest),
-                    _ => Look::Batch(Box::new(chosen)),
+                    Some(_) => Look::Drain(Box::new(chosen), deepest),
+                    None => Look::Batch(Box::new(chosen)),
                 });
             }
             // A row whose reference is unlinked keeps its file.

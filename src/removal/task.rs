@@ -71,6 +71,16 @@ pub fn references(graph: &Graph, root: &Node) -> Vec<Branch> {
 }
 
 impl Branch {
+    /// Whether its links lead through another branch's, or are these.
+    pub fn lies_below(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Edge, &Edge)| {
+            let names = |edge: &Edge| edge.columns.iter().map(|(own, _)| own.name.clone()).collect::<Vec<_>>();
+            a.from == b.from && a.to == b.to && names(a) == names(b)
+        };
+        let above = self.path.len().checked_sub(other.path.len());
+        above.is_some_and(|above| self.path.iter().skip(above).zip(&other.path).all(same))
+    }
+
     /// The rows of the branch that still need something done, among those whose ancestor at the root satisfies `ancestor`.
     pub fn rows(&self, graph: &Graph, node: &Node, ancestor: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
         let scope = node.own();
