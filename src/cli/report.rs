@@ -7,7 +7,7 @@ use clap::Args;
 use super::whom::Whom;
 use super::{Cli, Format as Answer};
 use crate::clock::Clock;
-use crate::control::{Exit, Failure, Site, reporting};
+use crate::control::{Exit, Failure, reporting};
 use crate::report::{Files, Format, Gathered};
 
 /// The options of a report.
@@ -29,7 +29,7 @@ pub struct ReportArgs {
 /// Reports about one person.
 pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let Some(folder) = &args.out else { return request_mail() };
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let named = args.whom.resolve(&site)?;
     let now = Clock::system().now();
     let id = new_id(now);
