@@ -17,6 +17,7 @@ pub mod secret;
 pub mod section;
 pub mod source;
 pub mod span;
+mod stores;
 pub mod tenants;
 pub mod timing;
 pub mod trail;
