@@ -47,8 +47,10 @@ fn random_maps(engine: Engine) {
             let plan = shop.plan(&whom.arguments());
             assert_eq!(Rows::read(&map, &shop), before, "the plan changed something: {context}");
             assert_eq!(plan.rows(), before.touched(&map, &whom), "planned: {plan:#?} {context}");
+            let shown = shop.report(&whom.arguments(), &context);
             let done = shop.erase(&whom.arguments(), &plan, &context);
             let after = Rows::read(&map, &shop);
+            before.check_report(&after, &shown, &context);
             assert_eq!(after, expected, "{done:#?} {context}");
             changed += plan.rows().values().sum::<u64>();
             // Walked again: the same stays for the same reasons, and nothing is left to do.

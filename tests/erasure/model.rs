@@ -1,9 +1,9 @@
 //! The model: random maps and rows, and what an erasure makes of them, row by row in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::shop::{Engine, Shop};
+use crate::shop::{Engine, Shop, Shown};
 use crate::support::{self, Random};
 
 /// What an erasure does with rows of an entry.
@@ -148,6 +148,25 @@ const EMAILS: [&[&str]; 3] =
 const NAMES: [&[&str]; 3] = [&["José"], &["Jose"], &["o'brien%_\\"]];
 
 impl Rows {
+    /// What a report showed before an erasure is what this removed or changed, and what it named as kept.
+    pub fn check_report(&self, after: &Self, shown: &Shown, context: &str) {
+        for (index, rows) in self.entries.iter().enumerate() {
+            let (ids, kept) = &shown[&format!("e{index}")];
+            let changed: BTreeSet<String> = rows
+                .iter()
+                .filter(|(id, row)| after.entries[index].get(*id) != Some(row))
+                .map(|(id, _)| id.clone())
+                .collect();
+            let missing: Vec<_> = changed.difference(ids).collect();
+            assert!(missing.is_empty(), "e{index}: the erasure changed {missing:?}, which no report shows: {context}");
+            let untouched = ids.difference(&changed).count() as u64;
+            assert!(
+                untouched <= *kept,
+                "e{index}: {untouched} rows are shown that stay as they are; {kept} are named: {context}"
+            );
+        }
+    }
+
     pub fn random(map: &Map, random: &mut Random) -> Self {
         let users = (1..=3).map(|id| (id.to_string(), (format!("login{id}"), EMAILS[id - 1][0].to_owned()))).collect();
         let mut entries: Vec<BTreeMap<String, Row>> = Vec::new();

@@ -1,6 +1,6 @@
 //! A database, a policy, and the program run on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -56,6 +56,9 @@ impl Answer {
         self.json["jobs"][0]["plan"].as_str().unwrap().to_owned()
     }
 }
+
+/// By entry the ids of the rows that a report shows, and how many of them it says an erasure would keep.
+pub type Shown = BTreeMap<String, (BTreeSet<String>, u64)>;
 
 impl Shop {
     /// A fresh database with this schema; `policy` says all but where it is.
@@ -123,6 +126,29 @@ impl Shop {
         assert_eq!(done.rows(), plan.rows(), "the run did something else than the plan: {done:#?} {context}");
         assert!(done.json["receipt"].is_object(), "{done:#?} {context}");
         done
+    }
+
+    /// What a report shows.
+    pub fn report(&self, whom: &[String], context: &str) -> Shown {
+        let out = self.folder.path().join("report");
+        let folder = out.to_str().unwrap();
+        let whom = whom.iter().map(String::as_str);
+        let options = ["--formats", "json", "--out", folder];
+        let done = self.run(&std::iter::once("report").chain(whom).chain(options).collect::<Vec<_>>());
+        assert_eq!(done.code, 0, "{done:#?} {context}");
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+        std::fs::remove_dir_all(out).unwrap();
+        let mut shown = Shown::new();
+        let categories = report["categories"].as_array().unwrap();
+        for entry in categories.iter().flat_map(|category| category["entries"].as_array().unwrap()) {
+            let id = |record: &serde_json::Value| record["values"]["id"].to_string();
+            let ids = entry["records"].as_array().unwrap().iter().map(id).collect();
+            let kept = entry["kept"].as_array().unwrap().iter().filter(|kept| kept["shown"] == true);
+            let kept = kept.map(|kept| kept["rows"].as_u64().unwrap()).sum();
+            shown.insert(entry["data"].as_str().unwrap().to_owned(), (ids, kept));
+        }
+        shown
     }
 
     pub fn sql(&self, sql: &str) -> String {

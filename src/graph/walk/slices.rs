@@ -226,11 +226,12 @@ impl Walk<'_> {
                     all.push(Remains { data: node.name.clone(), rows, ground: ground.to_owned(), about });
                 }
             };
-            if !self.can_reach(node) {
+            if let OnErasure::Keep(ground) = &node.on_erasure {
+                let about = if self.can_reach(node) { self.shown(node, &scope, 0) } else { Expr::Any(Vec::new()) };
+                add(Expr::Any(vec![about, self.mentions(node, &scope)]), ground);
                 continue;
             }
-            if let OnErasure::Keep(ground) = &node.on_erasure {
-                add(self.shown(node, &scope, 0), ground);
+            if !self.can_reach(node) {
                 continue;
             }
             let open = self.reached(node, false, &scope, 0);
