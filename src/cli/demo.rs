@@ -79,13 +79,13 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
             .collect()
     };
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
+    stage.report()?;
     stage.people()?;
     stage.customer()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
     say!(
         "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing; a customer was erased, and the receipt names nobody."
     );
-    say!("Personal data reports are not built yet.");
     say!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
     Ok(Exit::Done)
 }
@@ -131,6 +131,16 @@ impl Stage {
             say!("(exit code {code})");
         }
         expect(codes.contains(&code), &format!("`retentiond {}` ended with code {code}", arguments.join(" ")))
+    }
+
+    /// Somebody asks what is held about them.
+    fn report(&self) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("error: {error}"));
+        let whom = self.directory.join("whom");
+        std::fs::write(&whom, "7\n").map_err(failed)?;
+        let (whom, out) = (format!("@{}", whom.display()), self.directory.join("report").display().to_string());
+        let arguments = ["report", "--user", &whom, "--formats", "json,csv,html", "--out", &out];
+        self.run("A user asks what is held about them: so many records, by category, in these files.", &arguments, &[0])
     }
 
     /// Somebody leaves, and a court asks for what must stay.

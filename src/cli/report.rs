@@ -1,6 +1,7 @@
 //! `retentiond report`: what is held about one person, as files.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -33,10 +34,12 @@ pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let named = args.whom.resolve(&site)?;
     let now = Clock::system().now();
     let id = new_id(now);
+    let begun = Instant::now();
     let report = reporting::gather(&site, named.subject, args.lang.clone(), id.clone(), now)?;
+    let read = begun.elapsed();
     make(folder)?;
     let files = report.files(&args.formats, folder)?;
-    show(cli, &id, &report, &files);
+    show(cli, &id, &report, &files, [read, begun.elapsed().saturating_sub(read)]);
     Ok(Exit::Done)
 }
 
@@ -63,7 +66,7 @@ fn make(folder: &Path) -> Result<(), Failure> {
 }
 
 /// What was found and written; nothing of it is personal data.
-fn show(cli: &Cli, id: &str, report: &Gathered, files: &Files) {
+fn show(cli: &Cli, id: &str, report: &Gathered, files: &Files, took: [Duration; 2]) {
     let model = report.report();
     if cli.format == Answer::Json {
         let categories: serde_json::Map<String, serde_json::Value> =
@@ -76,9 +79,10 @@ fn show(cli: &Cli, id: &str, report: &Gathered, files: &Files) {
         let missing: Vec<_> =
             files.missing.iter().map(|(format, why)| serde_json::json!({ "format": format, "why": why })).collect();
         let rows = model.rows();
+        let took = serde_json::json!({ "read_seconds": took[0].as_secs_f64(), "write_seconds": took[1].as_secs_f64() });
         say!(
             "{}",
-            serde_json::json!({ "report": id, "rows": rows, "categories": categories, "files": written, "missing": missing })
+            serde_json::json!({ "report": id, "rows": rows, "categories": categories, "files": written, "missing": missing, "took": took })
         );
     } else {
         for (_, title, rows) in model.counts() {
