@@ -39,12 +39,15 @@ pub(in crate::report) fn html(report: &Gathered, out: &mut dyn Write) -> Result<
     environment.add_filter("word", move |key: String| words.get(&key).to_owned());
     let words = Arc::clone(&texts);
     environment.add_filter("period", move |text: String| words.period(&text));
-    let words = Arc::clone(&texts);
-    environment.add_filter("identifier", move |kind: String| {
-        let key = format!("kind.{kind}");
-        let word = words.get(&key);
-        if word == key { kind } else { word.to_owned() }
-    });
+    // Kinds of identifier, and reasons why something is kept: translated where the language knows them.
+    for (filter, table) in [("identifier", "kind"), ("ground", "ground")] {
+        let words = Arc::clone(&texts);
+        environment.add_filter(filter, move |text: String| {
+            let key = format!("{table}.{text}");
+            let word = words.get(&key);
+            if word == key { text } else { word.to_owned() }
+        });
+    }
     environment.add_filter("moment", |text: String| crate::report::readable(&text).into_owned());
     environment.add_template("report.html", report.texts.page()).map_err(broken)?;
     let page = environment.get_template("report.html").map_err(broken)?;
