@@ -97,12 +97,12 @@ def check(data, known, key):
     notes = [(line["checkpoint"], False) for line in lines[size:] if len(line) == 1]
     need(head["format"] == "retentiond-trail/1" and len(head) == 7, "no exported trail")
     need(len(lines) - size == head["checkpoints"] == len(notes), "lines are missing, or too many")
-    anchored, roots, tree, first, start, gap = -1, {}, [], None, sha256(), (0, None, sha256().hex())
+    anchored, own, roots, tree, first, start, gap = -1, -1, {}, [], None, sha256(), (0, None, sha256().hex())
     for note, kept in notes + [(note, True) for note in known]:
         origin, at, root = read_checkpoint(note, keys)
         need(origin == head["origin"] and at <= size, "a checkpoint of another trail, or the end was cut off")
-        need(roots.setdefault(at, root) == root, "two checkpoints contradict each other")
-        anchored = max(anchored, at) if kept else anchored
+        need(roots.setdefault(at, root) == root and (kept or at > own), "checkpoints contradict each other")
+        anchored, own = (max(anchored, at), own) if kept else (anchored, at)
     segments = {s["first"]: unhex(s["key"], 32) for s in head["segments"] if need(len(s) == 2, "no segment") is None}
     prev, secret, hours, runs, ended = bytes(32), None, [-1], {}, set()
     for seq, line in enumerate(lines[:size]):

@@ -5,6 +5,8 @@
 mod python;
 #[path = "trail/runs.rs"]
 mod runs;
+#[path = "trail/served.rs"]
+mod served;
 #[path = "trail/states.rs"]
 mod states;
 mod support;

@@ -83,6 +83,7 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
     stage.people()?;
     stage.customer()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
+    stage.audit()?;
     say!(
         "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing; a customer was erased, and the receipt names nobody."
     );
@@ -204,6 +205,28 @@ impl Stage {
         };
         let row = conn.rows(&statements::read(catalog.backend, &read))?.pop();
         row.and_then(|row| row.into_values().pop().flatten()).ok_or_else(missing)
+    }
+
+    /// An auditor has kept a checkpoint; the trail is held against it.
+    fn audit(&self) -> Result<(), Failure> {
+        let failed = |error: String| Failure::new(Exit::Failed, format!("error: {error}"));
+        let output = Command::new(&self.program)
+            .args(["audit", "export"])
+            .env("RETENTIOND_CONFIG", &self.policy)
+            .output()
+            .map_err(|error| failed(error.to_string()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let last: serde_json::Value =
+            text.lines().next_back().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let note = last["checkpoint"].as_str().ok_or_else(|| failed("no checkpoint was signed".to_owned()))?;
+        let path = self.directory.join("auditor.checkpoint");
+        std::fs::write(&path, note).map_err(|error| failed(error.to_string()))?;
+        let known = path.display().to_string();
+        self.run(
+            "All of it is in the audit trail, which nobody has edited since an auditor kept a checkpoint.",
+            &["audit", "verify", "--known", &known],
+            &[0],
+        )
     }
 
     /// The application deletes an account, and nothing else of it.

@@ -130,7 +130,7 @@ pub(super) fn with_trail<T>(
     conn: &mut Conn,
     work: impl Fn(&mut Conn, &mut Tip) -> Result<T, TrailError>,
 ) -> Result<T, TrailError> {
-    let mut attempts = ATTEMPTS;
+    let (mut attempts, started) = (ATTEMPTS, std::time::Instant::now());
     loop {
         attempts -= 1;
         let done = conn.transaction(Access::ReadWrite, |conn| {
@@ -141,7 +141,11 @@ pub(super) fn with_trail<T>(
             Err(TrailError::Store(error)) if error.is_transient() && attempts > 0 => {
                 std::thread::sleep(std::time::Duration::from_millis(u64::from(ATTEMPTS - attempts) * 5));
             }
-            result => return result,
+            result => {
+                let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+                tracing::debug!(trail.micros = micros, trail.waits = ATTEMPTS - 1 - attempts, "the trail was written");
+                return result;
+            }
         }
     }
 }

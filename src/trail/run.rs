@@ -178,16 +178,6 @@ impl RunTrail {
             other => other,
         }
     }
-
-    /// A trail for tests of what is below runs.
-    ///
-    /// # Errors
-    /// When the state cannot be written.
-    pub fn for_tests(memory: &Database, job: &JobName) -> Result<Self, TrailError> {
-        let clock = Clock::system();
-        let run = state::new_id(clock.now());
-        Self::begin(memory, clock, (&run, job, ""), ("test", "manual")).map(|(trail, _)| trail)
-    }
 }
 
 /// The last run of a job, if it has no end, and the end that it deserves.

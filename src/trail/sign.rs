@@ -175,38 +175,20 @@ fn read_key(text: &str, place: &str) -> Result<SigningKey, TrailError> {
     Ok(SigningKey::from_bytes(&key))
 }
 
-/// The key of the installation, made at its first use.
+/// The key of the installation, made at its first use: by whoever has the file's lock and finds it empty.
 fn own_key(path: &Path) -> Result<SigningKey, TrailError> {
     use std::os::unix::fs::PermissionsExt as _;
     let failed = |error: std::io::Error| TrailError::Key(format!("{}: {error}", path.display()));
-    match std::fs::File::open(path) {
-        Ok(mut file) => {
-            if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
-                return Err(TrailError::Key(format!("{}: others may read it; chmod 600 it", path.display())));
-            }
-            let mut text = String::new();
-            file.read_to_string(&mut text).map_err(failed)?;
-            read_key(&text, &path.display().to_string())
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => make_key(path),
-        Err(error) => Err(failed(error)),
+    let mut file = private().read(true).create(true).truncate(false).open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        return Err(TrailError::Key(format!("{}: others may read it; chmod 600 it", path.display())));
     }
-}
-
-/// Written beside its place and linked there, so that a key that is there is whole, and no key is ever overwritten.
-fn make_key(path: &Path) -> Result<SigningKey, TrailError> {
-    let failed = |error: std::io::Error| TrailError::Key(format!("{}: {error}", path.display()));
-    let new = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = private().create(true).truncate(true).open(&new).map_err(failed)?;
-    file.write_all(format!("{}\n", state::new_secret()?).as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    let linked = std::fs::hard_link(&new, path);
-    // What is left of the name is another name of the same key, or of one that nobody uses.
-    std::fs::rename(&new, path.with_extension("key.spare")).map_err(failed)?;
-    match linked {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    if text.is_empty() {
+        text = state::new_secret()? + "\n";
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     }
-    own_key(path)
+    read_key(&text, &path.display().to_string())
 }

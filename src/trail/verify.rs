@@ -171,6 +171,7 @@ impl Check {
             .enumerate()
             .map(|(place, note)| (format!("its own checkpoint {}", place + 1), note, false));
         let kept = known.iter().map(|known| (format!("the checkpoint {}", known.label), &known.note, true));
+        let mut last = None;
         for (label, note, known) in own.chain(kept) {
             match Checkpoint::open(note, &claims.keys) {
                 Ok(opened) if opened.size > claims.size => {
@@ -183,7 +184,11 @@ impl Check {
                 Ok(opened) if opened.origin != claims.origin => {
                     proof.find(None, format!("{label} is one of `{}`, another trail", opened.origin));
                 }
+                Ok(Checkpoint { size, .. }) if !known && last.is_some_and(|last| size <= last) => {
+                    proof.find(None, format!("{label} does not stand where it should"));
+                }
                 Ok(Checkpoint { size, root, .. }) => {
+                    last = if known { last } else { Some(size) };
                     expected.entry(size).or_default().push(Expected { label, root, known });
                 }
                 Err(error @ NoteError::Malformed(_)) if known => return Err((label, error)),

@@ -135,7 +135,7 @@ fn pruning_is_no_tampering() {
             assert_eq!(code, expected.1, "{said}");
         }
     }
-    assert!(went * 4 > prunings, "only {went} of {prunings} prunings removed anything");
+    assert!(went * 10 > prunings, "only {went} of {prunings} prunings removed anything");
     eprintln!("{prunings} prunings, {went} of which removed something; no false alarm by either");
 }
 
