@@ -13,6 +13,7 @@
 //! | [`schedule`] | which slots are due, and what becomes of missed ones: pure |
 //! | [`trail`] | what retentiond itself did, in a log that cannot be quietly edited |
 //! | [`holds`] | what a legal hold is about |
+//! | [`archive`] | rows written to files before they go, read back, and read again |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
 //! | [`removal`] | rows and files go, batch by batch |
@@ -24,8 +25,8 @@
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
-//! store | mail | files | schedule → trail | holds → graph → plan → removal → report → demo → jobs → control → daemon → cli →
-//! main`; siblings never import each other. `tests/layers.rs` holds it.
+//! store | mail | files | schedule → trail | holds | archive → graph → plan → removal → report → demo → jobs → control →
+//! daemon → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -39,6 +40,7 @@ pub mod mail;
 pub mod schedule;
 pub mod store;
 
+pub mod archive;
 pub mod holds;
 pub mod trail;
 

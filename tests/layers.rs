@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["names", "clock", "redact", "stop"],
     &["config"],
     &["store", "mail", "files", "schedule"],
-    &["trail", "holds", "outbox"],
+    &["trail", "holds", "outbox", "archive"],
     &["graph", "demo"],
     &["plan"],
     &["removal"],

@@ -43,20 +43,39 @@ impl Timing {
 impl Bed {
     /// Makes and fills the template. `shuffled`: events lie on disk in no order.
     pub fn make(engine: Engine, events: u64, shuffled: bool) -> Self {
-        let name = format!("bench_{}{}", events / 1000, if shuffled { "_shuffled" } else { "" });
+        let bed = Self::named(engine, &format!("bench_{}{}", events / 1000, if shuffled { "_shuffled" } else { "" }));
+        bed.fill(events, shuffled);
+        bed
+    }
+
+    /// An empty database, which is not made anew from anything.
+    pub fn empty(engine: Engine) -> Self {
+        let bed = Self::named(engine, "bench_empty");
+        match engine {
+            Engine::Postgres => drop(run_sql(
+                &server::postgres().url("postgres"),
+                "DROP DATABASE IF EXISTS bench WITH (FORCE);\nCREATE DATABASE bench;\n",
+            )),
+            Engine::Mariadb => {}
+            Engine::Sqlite => drop(std::fs::File::create(bed.file()).expect("an empty file")),
+        }
+        bed
+    }
+
+    fn named(engine: Engine, name: &str) -> Self {
         let (template, url, folder) = match engine {
             Engine::Postgres => {
                 let base = server::postgres();
                 run_sql(&base.url("postgres"), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
                 run_sql(&base.url("postgres"), &format!("CREATE DATABASE {name}"));
-                (base.url(&name), base.url("bench"), None)
+                (base.url(name), base.url("bench"), None)
             }
             Engine::Mariadb => {
                 let base = server::mariadb();
-                for db in [name.as_str(), "bench"] {
+                for db in [name, "bench"] {
                     run_sql(&base.url("mysql"), &format!("DROP DATABASE IF EXISTS {db}; CREATE DATABASE {db}"));
                 }
-                (base.url(&name), base.url("bench"), None)
+                (base.url(name), base.url("bench"), None)
             }
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary directory");
@@ -64,9 +83,7 @@ impl Bed {
                 (file("template.db"), file("bench.db"), Some(folder))
             }
         };
-        let bed = Self { engine, url, template, folder };
-        bed.fill(events, shuffled);
-        bed
+        Self { engine, url, template, folder }
     }
 
     fn fill(&self, events: u64, shuffled: bool) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::bed::{Bed, Engine, Timing};
 use crate::foreground::{percentile, pgbench, sqlite_writer};
 use crate::purger::{Purger, Run};
+use crate::rollups;
 use crate::server::{client, run_sql};
 
 /// What to do, and how often.
@@ -44,18 +45,25 @@ pub const CASES: &[(&str, Measure)] = &[
     ("sqlite", |plan| purge(plan, "sqlite", Engine::Sqlite, 1_000_000, "SQLite, half of 1 M rows", 0.7)),
     ("sqlite-paced", sqlite_paced),
     ("pg-pace", pace),
+    ("rollup-pg", |plan| rollups::all(plan, "rollup-pg", Engine::Postgres, "PostgreSQL", 0.75, false)),
+    ("rollup-pg-distinct", |plan| {
+        rollups::all(plan, "rollup-pg-distinct", Engine::Postgres, "PostgreSQL, distinct actors too", 0.75, true)
+    }),
+    ("rollup-mariadb", |plan| rollups::all(plan, "rollup-mariadb", Engine::Mariadb, "MariaDB", 0.4, false)),
+    ("rollup-sqlite", |plan| rollups::all(plan, "rollup-sqlite", Engine::Sqlite, "SQLite", 0.7, false)),
+    ("rollup-day", rollups::day),
 ];
 
 fn old_events(plan: &Plan) -> Vec<String> {
     vec![format!("DELETE FROM contact_events WHERE event_at < '{}'", plan.cutoff)]
 }
 
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     percentile(&mut values.to_vec(), 0.5)
 }
 
 /// `median (least–most)`.
-fn spread(values: &[f64], digits: usize) -> String {
+pub fn spread(values: &[f64], digits: usize) -> String {
     let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)));
     format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(values))
 }
@@ -137,7 +145,7 @@ impl Pairs {
     }
 }
 
-fn tell(who: &str, timing: Timing) {
+pub fn tell(who: &str, timing: Timing) {
     println!("  {who} {} rows in {:.3} s, {:.0} rows/s", timing.rows, timing.seconds, timing.rate());
 }
 

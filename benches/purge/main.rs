@@ -10,6 +10,7 @@ mod cases;
 mod data;
 mod foreground;
 mod purger;
+mod rollups;
 #[path = "../../tests/support/server.rs"]
 #[allow(dead_code, clippy::expect_used, reason = "shared with the tests, which use more of it")]
 mod server;

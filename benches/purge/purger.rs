@@ -37,8 +37,6 @@ pub struct Purger {
 impl Purger {
     /// Events older than so many days; `parents`: contacts so old, with what belongs to them.
     pub fn new(engine: Engine, url: &str, days: i64, parents: bool) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let purger = Self { dir };
         let time = |column: &str| match engine {
             Engine::Postgres => format!("\"{column}\""),
             Engine::Mariadb => format!("{{ column = \"{column}\", zone = \"UTC\" }}"),
@@ -57,14 +55,19 @@ impl Purger {
             (entry("contact_events", &format!("time = {}", time("event_at"))), "contact_events")
         };
         let file = format!(
-            "[state]\nurl = \"sqlite:{}/state.db\"\n\n[stores.bench]\nurl = \"{}\"\n\n\
+            "[stores.bench]\nurl = \"{url}\"\n\n\
              [brakes]\nmax_rows = 1000000000\nmax_percent = 100\nmax_times_usual = 1000000\n\n{map}\n\
-             [jobs.purge]\nkind = \"retention_purge\"\ndata = [\"{job}\"]\nkeep = \"{days} days\"\n",
-            purger.dir.path().display(),
-            url
+             [jobs.purge]\nkind = \"retention_purge\"\ndata = [\"{job}\"]\nkeep = \"{days} days\"\n"
         );
-        std::fs::write(purger.dir.path().join("jobs.toml"), file).expect("jobs.toml");
-        purger
+        Self::with(&file)
+    }
+
+    /// One with a file of its own, whose job is called `purge`.
+    pub fn with(file: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let state = format!("[state]\nurl = \"sqlite:{}/state.db\"\n\n", dir.path().display());
+        std::fs::write(dir.path().join("jobs.toml"), state + file).expect("jobs.toml");
+        Self { dir }
     }
 
     /// A command with this folder's jobs.toml.

@@ -4,6 +4,7 @@
 mod say;
 
 mod approve;
+mod archive;
 mod audit;
 mod check;
 mod completions;
@@ -119,6 +120,8 @@ enum Command {
     Jobs(JobsArgs),
     /// Shows past runs and their outcomes.
     History(HistoryArgs),
+    /// What jobs have archived: lists it, verifies it, puts it into a table again.
+    Archive(archive::ArchiveArgs),
     /// Legal holds: these rows stay, whatever a policy says.
     Hold(hold::HoldArgs),
     /// The audit trail: what retentiond itself did, and the proof that nobody has changed it.
@@ -359,6 +362,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::report(cli, args),
         Command::Jobs(args) => jobs::jobs(cli, args),
         Command::History(args) => history::history(cli, args),
+        Command::Archive(args) => archive::archive(cli, args),
         Command::Hold(args) => hold::hold(cli, args),
         Command::Audit(args) => audit::audit(cli, args),
         Command::Pause(args) => switch::pause(cli, args),

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod approving;
+pub mod archives;
 pub mod auditing;
 pub mod clocks;
 pub mod deadlines;

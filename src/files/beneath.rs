@@ -55,6 +55,21 @@ pub(super) fn look(at: impl AsFd, path: &str) -> Result<Option<Stat>> {
 
 /// The content of a regular file; `None` where there is none.
 pub(super) fn read(at: impl AsFd, name: &str) -> Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_file(at, name)? else { return Ok(None) };
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).map_err(errno_of)?;
+    Ok(Some(content))
+}
+
+/// A new file, for writing; one that is there already stays, and EEXIST is reported.
+pub(super) fn create(dir: impl AsFd, name: &str, mode: Mode) -> Result<File> {
+    step("create")?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+    resolve(dir.as_fd(), name, flags, mode).map(File::from)
+}
+
+/// A regular file, for reading; `None` where there is none.
+pub(super) fn open_file(at: impl AsFd, name: &str) -> Result<Option<File>> {
     // NONBLOCK, so that a FIFO put in the file's place cannot hold us up.
     let fd = match resolve(at.as_fd(), name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
@@ -63,9 +78,7 @@ pub(super) fn read(at: impl AsFd, name: &str) -> Result<Option<Vec<u8>>> {
     if file_type(&fs::fstat(&fd)?) != FileType::RegularFile {
         return Err(Errno::NOTDIR);
     }
-    let mut content = Vec::new();
-    File::from(fd).read_to_end(&mut content).map_err(errno_of)?;
-    Ok(Some(content))
+    Ok(Some(File::from(fd)))
 }
 
 /// Writes a file so that after a crash it is either whole or absent: temporary name, `fsync`, rename, `fsync`.

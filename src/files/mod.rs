@@ -8,6 +8,9 @@
 //! `each_state_is_durable_before_the_next` (in `crash_tests.rs`); `an_attacker_…`, `a_mount_is_never_crossed` and
 //! `killed_at_random_moments_…` (in `tests/files.rs`).
 //!
+//! Archives are the one exception, and lie in folders of their own ([`Shelf`]): a file there is the daemon's, not the
+//! operator's, and goes when its rows are still in their table or when its own time is over.
+//!
 //! A run: [`Root::open`] → [`Root::lock`] → [`Trash::recover`] → per batch ([`Trash::begin`], [`TrashBatch::plan`],
 //! [`TrashBatch::trash_all`], *the caller's transaction*, [`TrashBatch::commit`] or [`TrashBatch::roll_back`]) →
 //! [`Trash::sweep`]. A transaction whose end is not known (the connection broke during COMMIT) gets neither: the batch
@@ -22,6 +25,7 @@ mod manifest;
 mod path;
 mod recover;
 mod root;
+mod shelf;
 mod template;
 mod trash;
 mod unnamed;
@@ -35,6 +39,7 @@ pub use error::{FileError, FileErrorKind, RecoverError};
 pub use path::{PathRefused, RelativePath};
 pub use recover::{Recovery, Swept};
 pub use root::{FileFacts, Root, RootOptions, create_marker};
+pub use shelf::Shelf;
 pub use template::{PathTemplate, TemplateRefused};
 pub use trash::{Restored, Trash, TrashBatch, TrashCounts};
 pub use unnamed::{Pending, unnamed};

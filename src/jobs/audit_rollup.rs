@@ -2,7 +2,8 @@
 //!
 //! **Invariant.** At every instant the summaries and the rows that are left amount to the rows that were ever written: a
 //! stretch of rows is folded, counted again by a different statement, compared and deleted in one transaction, under the
-//! gate and with its ledger row. A number that differs undoes it. A period that has not ended is left alone; rows that come
+//! gate and with its ledger row. A number that differs undoes it. With `archive`, the rows were written to a file and read
+//! back from it before ([`archiving`]). A period that has not ended is left alone; rows that come
 //! late are folded by the next run. A summary names nobody: columns that the map calls personal are no dimensions unless
 //! `by_person` says why, and groups of fewer than `minimum_group` rows become one. Tests: `audit_rollup`.
 
@@ -32,13 +33,17 @@ use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError};
 
+mod archiving;
 mod calendar;
 mod checks;
 mod fold;
+mod proof;
 mod summary;
 pub mod table;
 mod walk;
 
+pub use archiving::ArchiveKeys;
+use archiving::Archiving;
 pub use calendar::Bucket;
 use summary::Folding;
 
@@ -70,6 +75,8 @@ pub struct Spec {
     pub minimum_group: Option<u64>,
     /// Why a column that says who somebody is may be a dimension.
     pub by_person: Option<String>,
+    /// Where the raw rows are written before they are purged: each file is closed, read back and compared first.
+    pub archive: Option<ArchiveKeys>,
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
     /// A run ends after this time, and the next goes on.
@@ -86,6 +93,16 @@ pub struct AuditRollup {
     spec: Spec,
     policy: Policy,
     folding: Folding,
+}
+
+/// The jobs that archive, with their entries and keys.
+pub fn archived(document: &Document) -> Vec<(JobName, DataName, ArchiveKeys)> {
+    let jobs = document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name);
+    jobs.filter_map(|(name, raw)| {
+        let spec: Spec = raw.read(&mut Diagnostics::default())?;
+        Some((name.clone(), spec.data, spec.archive?))
+    })
+    .collect()
 }
 
 fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> Option<Box<dyn Job>> {
@@ -111,6 +128,7 @@ fn policy(spec: &Spec, document: &Document) -> Policy {
         ("columns", policy::value(&spec.columns)),
         ("minimum_group", policy::value(&spec.minimum_group)),
         ("by_person", policy::value(&spec.by_person)),
+        ("archive", policy::value(&spec.archive.as_ref().map(ArchiveKeys::plain))),
     ];
     let rules = policy::Rules::of(&Condition::default(), std::iter::empty(), &spec.keep);
     Policy {
@@ -204,6 +222,14 @@ impl AuditRollup {
         Ok((task, expired, end))
     }
 
+    fn describe(&self, oldest: Option<DateTime<Utc>>, newest: Option<DateTime<Utc>>) -> String {
+        let rule = self.folding.describe(oldest, newest, &self.spec.into);
+        match &self.spec.archive {
+            Some(keys) => format!("{rule}, archived in {} as {}", keys.store, keys.format.as_str()),
+            None => rule,
+        }
+    }
+
     fn node<'g>(&self, graph: &'g Graph) -> Result<&'g Node, RemovalError> {
         graph
             .node(&self.spec.data)
@@ -246,7 +272,7 @@ impl AuditRollup {
                 data: node.name.clone(),
                 store: node.store.clone(),
                 action: Action::Fold,
-                rule: self.folding.describe(oldest, newest, &self.spec.into),
+                rule: self.describe(oldest, newest),
                 cutoff: Some(end),
                 with: None,
                 rows: count,
@@ -300,7 +326,15 @@ impl AuditRollup {
             watch: Watch::default(),
         };
         let mut done = Done::default();
-        let ended = walk::run(&mut context, &self.folding, task, end, &mut done);
+        let archiving = match (&self.spec.archive, look.graph.node(&task.root)) {
+            (Some(keys), Some(node)) => Some((Archiving::open(look, (&self.name, &context.run), keys, node)?, keys)),
+            _ => None,
+        };
+        let with = (&self.folding, archiving.as_ref().map(|(archiving, _)| archiving));
+        let ended = walk::run(&mut context, with, task, end, &mut done);
+        if let (Some((archiving, keys)), Ok(None)) = (&archiving, &ended) {
+            archiving.expire(&keys.keep, look)?;
+        }
         for step in &mut report.steps {
             step.rows = done.counts.values().map(|(rows, _)| rows).sum();
         }

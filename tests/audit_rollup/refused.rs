@@ -42,6 +42,34 @@ fn a_wrong_number_purges_nothing() {
     }
 }
 
+/// Extremes and numbers of different values are held against the rows as well.
+#[test]
+fn a_wrong_extreme_or_number_of_actors_purges_nothing() {
+    let job = DAYS.to_owned()
+        + "columns = { period = \"bucket\", row_count = \"count\", least = \"min:octets_in\", most = \"max:octets_in\", first_at = \"first\", supplement = \"supplement\", actors = \"distinct:actor\" }\n";
+    for db in ALL {
+        for change in ["least + 1", "most - 1", "actors + 1"] {
+            let bed = Bed::new(db, "UTC", &job);
+            hundred(&bed);
+            tamper(&bed, change);
+            let output = bed.program(&["run", "audit"]).expect_code(1);
+            assert!(output.stderr.contains("amount to"), "{db:?} {change} {output:?}");
+            assert_eq!(bed.number("SELECT COUNT(*) FROM audit;"), 100, "{db:?} {change}");
+            assert_eq!(bed.number("SELECT COUNT(*) FROM audit_daily;"), 0, "{db:?} {change}");
+        }
+        // The same rows, and nobody in between; two rows of a rare role become part of `(other)`, whose actors are counted.
+        let bed = Bed::new(db, "UTC", &job);
+        hundred(&bed);
+        let rare =
+            |actor: u8, role: &str| format!("{}, {actor}, '{role}', 'edit', 'n', 7, 1", bed.at("2025-06-03 11:00:00"));
+        bed.rows(&[&rare(4, "rare"), &rare(5, "rarer"), &rare(5, "rarest")]);
+        bed.program(&["run", "audit"]).expect_code(0);
+        let other = bed.summaries(&["period", "role", "row_count", "least", "actors"]);
+        assert!(other.contains(&"2025-06-03|(other)|3|7|2".to_owned()), "{db:?} {other:?}");
+        assert_eq!(bed.number("SELECT SUM(row_count) FROM audit_daily;"), 103, "{db:?}");
+    }
+}
+
 /// A row that the database keeps, whatever it is told, is not counted either.
 #[test]
 fn a_row_that_cannot_go_is_not_folded() {

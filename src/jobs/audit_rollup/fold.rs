@@ -1,21 +1,21 @@
 //! One stretch of rows becomes summaries, is counted again, compared, and goes: the body of one transaction.
 //!
 //! **Invariant.** The statement that folds, the one that counts again and the one that deletes bear one and the same
-//! condition, and see the same rows. What the summaries grew by is what the rows amount to, for each count and sum; else
-//! nothing of it happens.
+//! condition, and see the same rows (on PostgreSQL folding and deleting may be one statement). What the summaries grew by is
+//! what the rows amount to ([`super::proof`]); else nothing of it happens.
 
+use super::proof::Proof;
 use super::summary::Folding;
+use crate::archive::Manifest;
 use crate::graph::Node;
 use crate::redact::Sealed;
 use crate::removal::{Part, RemovalError, Undone, refused_rows};
-use crate::store::target::rollup::{Group, Measure, OTHER, Periods};
+use crate::store::target::rollup::{Group, OTHER, Periods};
 use crate::store::target::{Guarded, statements};
 use crate::store::{Backend, Conn, Stmt, StoreError, TextRow};
 
 use crate::plan::Action;
 
-/// Decimal places that sums are compared in.
-const PLACES: usize = 18;
 /// Rows of one transaction, where a period cannot be cut.
 const MOST_ROWS: u64 = 1_000_000;
 
@@ -38,7 +38,12 @@ pub(super) struct Folded {
     pub mixed: bool,
     /// The rows changed between two statements.
     pub moved: bool,
+    /// The archive that its rows were written to.
+    pub archived: Option<Manifest>,
 }
+
+/// Writes the rows of a stretch to an archive, within its transaction.
+pub(super) type Archive<'a> = dyn FnMut(&mut Conn, &Stretch) -> Result<Manifest, Undone> + 'a;
 
 /// Folds a stretch within the transaction that is open.
 pub(super) fn fold(
@@ -46,6 +51,7 @@ pub(super) fn fold(
     node: &Node,
     conn: &mut Conn,
     stretch: &Stretch,
+    archive: Option<&mut Archive<'_>>,
     folded: &mut Folded,
 ) -> Result<Vec<Part>, Undone> {
     let rollup = &folding.rollup;
@@ -66,21 +72,41 @@ pub(super) fn fold(
         folded.mixed = true;
         return Err(Undone::Again);
     }
+    if let Some(archive) = archive {
+        let archived = archive(conn, stretch)?;
+        let same = archived.rows == rows;
+        folded.archived = Some(archived);
+        if !same {
+            // On MariaDB, a row that came since they were counted.
+            folded.moved = true;
+            return Err(Undone::Again);
+        }
+    }
     let before = if there.is_empty() { None } else { Some(one(conn, &rollup.totals_of_summaries(&labels))?) };
+    let mut proof = Proof { folding, node, labels: &labels, before, found, distinct: Vec::new() };
     // What cannot be added to stands beside what was folded first.
     let last = there.first().and_then(|row| row.count(1));
     let supplement = last.filter(|_| rollup.supplement.is_some()).map_or(0, |last| last + 1);
-    if there.is_empty() || rollup.supplement.is_some() {
+    let mut deleted = None;
+    if there.is_empty() && rollup.supplement.is_none() && node.backend == Backend::Postgres {
+        // Nothing is asked of the rows afterwards.
+        deleted = one(conn, &rollup.fold_away(&stretch.periods, &stretch.rows))?.count(0).map(i64::unsigned_abs);
+    } else if there.is_empty() || rollup.supplement.is_some() {
         conn.execute(&rollup.fold(&stretch.periods, supplement, &stretch.rows))?;
     } else {
         add_groups(folding, conn, stretch, &labels)?;
     }
-    if folding.least > 1 && stretch.finishes {
-        merge_small(folding, conn, stretch, &labels, supplement)?;
+    if !folding.adds_up() {
+        proof.look_at_distinct(conn, stretch, folded)?;
     }
-    let after = one(conn, &rollup.totals_of_summaries(&labels))?;
-    compare(folding, node, (before.as_ref(), &found, &after), folded)?;
-    let deleted = conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?;
+    if folding.least > 1 && stretch.finishes {
+        merge_small(conn, stretch, supplement, &mut proof)?;
+    }
+    proof.compare(conn, folded)?;
+    let deleted = match deleted {
+        Some(deleted) => deleted,
+        None => conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?,
+    };
     if deleted > rows && node.backend == Backend::Mysql {
         folded.moved = true;
         return Err(Undone::Again);
@@ -114,20 +140,21 @@ fn add(folding: &Folding, conn: &mut Conn, label: Option<&String>, group: &[Opti
 }
 
 /// Makes the groups of each period that are too small one group, which says of nobody what it did.
-fn merge_small(
-    folding: &Folding,
-    conn: &mut Conn,
-    stretch: &Stretch,
-    labels: &[String],
-    supplement: i64,
-) -> Result<(), Undone> {
+fn merge_small(conn: &mut Conn, stretch: &Stretch, supplement: i64, proof: &mut Proof<'_>) -> Result<(), Undone> {
+    let (folding, labels) = (proof.folding, proof.labels);
     let (rollup, least) = (&folding.rollup, folding.least);
+    let number = rollup.supplement.is_some().then_some(supplement);
+    let merged = one(conn, &rollup.totals_of_small_groups(labels, number, least))?;
+    if folding.count_of(&merged) == 0 {
+        return Ok(());
+    }
     let nobody = || -> Group {
         rollup.dimensions.iter().map(|dimension| dimension.is_text().then(|| Sealed::new(OTHER.to_owned()))).collect()
     };
     if rollup.supplement.is_some() {
         // What is different among all of them is counted from the rows; it cannot be added up.
         let small = conn.rows(&rollup.small_groups_of_rows(&stretch.periods, supplement, least, &stretch.rows))?;
+        proof.look_at_merged(conn, stretch, &merged, supplement)?;
         conn.execute(&rollup.drop_small_groups(labels, Some(supplement), least))?;
         for row in small {
             let place = row.count(0).and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX);
@@ -148,40 +175,6 @@ fn merge_small(
     Ok(())
 }
 
-/// The summaries grew by exactly what the rows amount to.
-fn compare(
-    folding: &Folding,
-    node: &Node,
-    (before, found, after): (Option<&TextRow>, &TextRow, &TextRow),
-    folded: &mut Folded,
-) -> Result<(), Undone> {
-    let mut outputs: Vec<_> = folding.rollup.outputs.iter().enumerate().collect();
-    outputs.retain(|(_, output)| matches!(output.measure, Measure::Count | Measure::Sum(_)));
-    // Numbers of rows first: where they differ, sums cannot be compared.
-    outputs.sort_by_key(|(_, output)| !matches!(output.measure, Measure::Count));
-    for (place, output) in outputs {
-        let number = |row: &TextRow| row.get(place).map_or(Some(0), |text| exact(text.expose()));
-        let (Some(before), Some(found), Some(after)) = (before.map_or(Some(0), number), number(found), number(after))
-        else {
-            return Err(doubt(format!(
-                "`{}`: what `{}` adds up is no exact number; nothing was folded",
-                node.name,
-                output.into.name.as_str()
-            )));
-        };
-        if before.checked_add(found) == Some(after) {
-            continue;
-        }
-        if matches!(output.measure, Measure::Count) && node.backend == Backend::Mysql {
-            // A row may have come between two statements, which there see different ones; the walk tries again, not for ever.
-            folded.moved = true;
-            return Err(Undone::Again);
-        }
-        return Err(wrong(node, output.into.name.as_str()));
-    }
-    Ok(())
-}
-
 /// The number of a summary does not say what the rows say.
 pub(super) fn wrong(node: &Node, column: &str) -> Undone {
     doubt(format!(
@@ -190,38 +183,10 @@ pub(super) fn wrong(node: &Node, column: &str) -> Undone {
     ))
 }
 
-fn doubt(message: String) -> Undone {
+pub(super) fn doubt(message: String) -> Undone {
     Undone::Failed(RemovalError::Doubt(message))
 }
 
-fn one(conn: &mut Conn, stmt: &Stmt) -> Result<TextRow, StoreError> {
+pub(super) fn one(conn: &mut Conn, stmt: &Stmt) -> Result<TextRow, StoreError> {
     conn.rows(stmt)?.pop().ok_or_else(|| StoreError::new(crate::store::ErrorKind::Other, "a total was not given"))
-}
-
-/// A decimal number, times 10¹⁸; `None` when it is none, or has more places.
-fn exact(text: &str) -> Option<i128> {
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !plain(whole) || !plain(fraction) || fraction.len() > PLACES {
-        return None;
-    }
-    let number: i128 = format!("{whole}{fraction:0<PLACES$}").parse().ok()?;
-    Some(sign * number)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_exact_or_refused() {
-        assert_eq!(exact("5429042189538"), Some(5_429_042_189_538 * 10_i128.pow(18)));
-        assert_eq!(exact("-0.50"), Some(-5 * 10_i128.pow(17)));
-        assert_eq!(exact("0"), Some(0));
-        for bad in ["", "1e15", "1.0e+15", "Inf", ".5", "1,5", "0.0000000000000000001", "+1", "--1"] {
-            assert_eq!(exact(bad), None, "{bad}");
-        }
-    }
 }

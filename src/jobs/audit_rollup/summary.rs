@@ -143,6 +143,9 @@ pub(super) fn resolve(
     let source = entry(reader, graph, document, &spec.data, "data")?;
     let into = entry(reader, graph, document, &spec.into, "into")?;
     check_source(reader, source, graph);
+    if let Some(keys) = &spec.archive {
+        super::archiving::check(reader, keys, source, document);
+    }
     if source.store != into.store {
         let message = format!("`{}` and `{}` are in different stores", source.name, into.name);
         let help = "rows and summaries change in one transaction, so they share a database".to_owned();

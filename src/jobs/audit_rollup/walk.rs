@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::archiving::Archiving;
 use super::fold::{self, Folded, Stretch};
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
@@ -33,6 +34,7 @@ const PATIENCE: u32 = 40;
 struct Walk<'t> {
     graph: &'t Graph,
     folding: &'t Folding,
+    archiving: Option<&'t Archiving>,
     task: &'t Task,
     node: &'t Node,
     age: &'t Age,
@@ -50,12 +52,27 @@ struct Next {
     stretch: Stretch,
     /// Nothing before this is looked at again.
     low: Sealed,
+    /// More rows were seen from there on, so that the stretch after this one begins there without another look.
+    more: bool,
+}
+
+/// Where a walk is.
+#[derive(Default)]
+struct Place {
+    /// Nothing before this is looked at again.
+    low: Option<Sealed>,
+    /// The next stretch begins at `low`, as far as is known.
+    begins: bool,
+    /// One period at a time.
+    single: bool,
+    /// So many more periods than the stretch seems to need.
+    wider: usize,
 }
 
 /// Folds all rows of the task that were written before `end`.
 pub(super) fn run(
     context: &mut Context<'_>,
-    folding: &Folding,
+    (folding, archiving): (&Folding, Option<&Archiving>),
     task: &Task,
     end: DateTime<Utc>,
     done: &mut Done,
@@ -63,16 +80,33 @@ pub(super) fn run(
     let Some(node) = context.graph.node(&task.root) else { return Ok(None) };
     let Some(age) = &node.age else { return Ok(None) };
     let mut conn = open(context, node, false)?;
+    match archiving {
+        Some(archiving) => drop(archiving.recover(&mut conn)?),
+        // Rows, summaries and ledger row are one transaction: a server that crashes forgets all of it or none.
+        None => conn.hurry()?,
+    }
+    let ended = walk(context, &mut conn, (folding, archiving, task, node, age), end, done);
+    conn.settle()?;
+    ended
+}
+
+fn walk(
+    context: &mut Context<'_>,
+    conn: &mut Conn,
+    (folding, archiving, task, node, age): (&Folding, Option<&Archiving>, &Task, &Node, &Age),
+    end: DateTime<Utc>,
+    done: &mut Done,
+) -> Result<Option<Halt>, RemovalError> {
     let (largest, smallest) = match conn.backend() {
         Backend::Postgres => (LARGEST, SMALLEST),
         Backend::Mysql | Backend::Sqlite => (LARGEST_ROW_STORES, SMALLEST_ROW_STORES),
     };
-    let throttle = Throttle::begin(context.pace, &mut conn, largest, smallest)?;
+    let throttle = Throttle::begin(context.pace, conn, largest, smallest)?;
     let rows = task.rows(context.graph, node);
     let due = task.due_rows(context.graph, node);
     let time = age.operand(&node.own());
-    let mut walk = Walk { graph: context.graph, folding, task, node, age, time, rows, due, end, throttle };
-    walk.all(context, &mut conn, done)
+    let mut walk = Walk { graph: context.graph, folding, archiving, task, node, age, time, rows, due, end, throttle };
+    walk.all(context, conn, done)
 }
 
 impl Walk<'_> {
@@ -82,20 +116,34 @@ impl Walk<'_> {
         conn: &mut Conn,
         done: &mut Done,
     ) -> Result<Option<Halt>, RemovalError> {
-        let mut low: Option<Sealed> = None;
-        let (mut single, mut wider, mut moved) = (false, 0, 0);
+        let mut place = Place::default();
+        let mut moved = 0;
         loop {
             if let Some(halt) = context.permit.next()? {
                 return Ok(Some(halt));
             }
-            let Some(next) = self.next(conn, low.as_ref(), single, wider)? else { return Ok(None) };
+            let Some(next) = self.next(conn, &place)? else { return Ok(None) };
             let mut folded = Folded::default();
             let id = next_id(context);
             let (folding, node) = (self.folding, self.node);
+            let now = context.clock.now();
+            let mut write = self.archiving.map(|archiving| {
+                let id = id.as_str();
+                move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now))
+            });
             let committed = transact_in(context, conn, self.task, node, (&id, Access::Snapshot), |conn| {
-                let stretch = Stretch { rows: next.stretch.rows.knowing(conn.held_now()), ..next.stretch };
-                fold::fold(folding, node, conn, &stretch, &mut folded)
+                let (periods, finishes) = (next.stretch.periods.clone(), next.stretch.finishes);
+                let stretch = Stretch { rows: next.stretch.rows.knowing(conn.held_now()), periods, finishes };
+                let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
+                fold::fold(folding, node, conn, &stretch, archive, &mut folded)
             })?;
+            if let Some(archiving) = self.archiving {
+                match (&committed, &folded.archived) {
+                    (Some(_), Some(manifest)) => archiving.committed(manifest)?,
+                    (Some(_), None) => {}
+                    (None, _) => archiving.undone(&id)?,
+                }
+            }
             let Some(committed) = committed else {
                 moved = if folded.moved { moved + 1 } else { 0 };
                 if moved > PATIENCE {
@@ -105,7 +153,7 @@ impl Walk<'_> {
                     self.throttle.halve();
                 }
                 if folded.mixed {
-                    single = true;
+                    place.single = true;
                 } else if !folded.moved && !self.throttle.refused() {
                     return Err(blocked(node));
                 }
@@ -113,15 +161,19 @@ impl Walk<'_> {
                 continue;
             };
             moved = 0;
+            if folded.rows == 0 && place.begins {
+                place.begins = false;
+                continue;
+            }
             if folded.rows == 0 {
                 // A civil time that came twice may lie on the other side of the change of the clocks.
-                wider += 1;
-                if wider > MOST_PERIODS {
+                place.wider += 1;
+                if place.wider > MOST_PERIODS {
                     return Err(RemovalError::Doubt(format!("`{}`: rows lie in no period", node.name)));
                 }
                 continue;
             }
-            (single, wider, low) = (false, 0, Some(next.low));
+            place = Place { low: Some(next.low), begins: next.more, single: false, wider: 0 };
             context.transactions.push(committed.took);
             note(context, self.task, &committed, done);
             self.throttle.committed(folded.rows, committed.took);
@@ -129,16 +181,16 @@ impl Walk<'_> {
         }
     }
 
-    /// The next stretch from `low` on; with `single`, one period of it; `wider` by so many periods than it seems to need.
-    fn next(
-        &self,
-        conn: &mut Conn,
-        low: Option<&Sealed>,
-        single: bool,
-        wider: usize,
-    ) -> Result<Option<Next>, RemovalError> {
-        let rows = self.rows.clone().and(self.bound(Op::AtLeast, low));
-        let Some(first) = self.ahead(conn, &rows, 0)? else { return Ok(None) };
+    /// The next stretch.
+    fn next(&self, conn: &mut Conn, place: &Place) -> Result<Option<Next>, RemovalError> {
+        let (single, wider) = (place.single, place.wider);
+        let rows = self.rows.clone().and(self.bound(Op::AtLeast, place.low.as_ref()));
+        let known = place.low.clone().filter(|_| place.begins && !single && wider == 0);
+        let first = match known {
+            Some(low) => Some(low),
+            None => self.ahead(conn, &rows, 0)?,
+        };
+        let Some(first) = first else { return Ok(None) };
         let calendar = &self.folding.calendar;
         let start = calendar.start(self.instant(&first)?);
         let far = self.ahead(conn, &rows, self.throttle.size())?;
@@ -162,7 +214,7 @@ impl Walk<'_> {
             rows: self.graph.guard(self.node, self.due.clone().and(within)),
             finishes,
         };
-        Ok(Some(Next { stretch, low: until }))
+        Ok(Some(Next { stretch, low: until, more: far.is_some() && !single }))
     }
 
     /// A part of one period that has too many rows: up to `far`, or some of the rows of one instant.
@@ -178,7 +230,7 @@ impl Walk<'_> {
             let within = self.bound(Op::AtLeast, Some(first)).and(self.bound(Op::Below, Some(far)));
             let stretch =
                 Stretch { periods, rows: self.graph.guard(self.node, self.due.clone().and(within)), finishes: false };
-            return Ok(Next { stretch, low: far.clone() });
+            return Ok(Next { stretch, low: far.clone(), more: true });
         }
         let instant = self.bound(Op::Equal, Some(first));
         let same = self.rows.clone().and(instant.clone());
@@ -205,7 +257,7 @@ impl Walk<'_> {
             rows: self.graph.guard(self.node, self.due.clone().and(instant).and(narrowed)),
             finishes: false,
         };
-        Ok(Next { stretch, low: first.clone() })
+        Ok(Next { stretch, low: first.clone(), more: false })
     }
 
     /// The beginnings of the periods from `start` on that begin before `to`, and of so many more.

@@ -5,6 +5,7 @@
 //! decimal numbers in the database's exact types, never floating point. Tests: `audit_rollup`.
 
 mod kinds;
+mod proofs;
 mod summaries;
 mod table;
 
@@ -13,7 +14,7 @@ pub use table::{NewColumn, NewTable};
 
 use super::expr::{Operand, Scope, TableRef, separate};
 use super::held::Guarded;
-use super::statements::{own, text_type};
+use super::statements::{Access, delete, own, text_type};
 use crate::redact::Sealed;
 use crate::store::catalog::{Column, TypeClass};
 use crate::store::dialect;
@@ -58,22 +59,40 @@ impl Rollup {
     /// `INSERT INTO summary … SELECT … GROUP BY …`: folds the rows of a condition, each period and group into a new row.
     pub fn fold(&self, periods: &Periods, supplement: i64, condition: &Guarded) -> Stmt {
         let mut stmt = self.insert_head();
+        self.folded(&mut stmt, periods, supplement);
+        self.of_rows(&mut stmt, periods, condition);
+        self.group_by(&mut stmt, self.dimensions.len());
+        stmt
+    }
+
+    /// PostgreSQL: the same, and the rows go by the same statement, which so reads them once; gives how many went.
+    pub fn fold_away(&self, periods: &Periods, condition: &Guarded) -> Stmt {
+        let mut stmt = Stmt::new("WITH gone AS (");
+        stmt.append(&delete(self.backend, &self.source, Access::Any, condition)).sql(" RETURNING ");
+        self.row(&mut stmt, periods);
+        stmt.sql("), folded AS (").append(&self.insert_head());
+        self.folded(&mut stmt, periods, 0);
+        stmt.sql(" FROM gone r10");
+        self.group_by(&mut stmt, self.dimensions.len());
+        stmt.sql(" RETURNING 1) SELECT CAST(count(*) AS text) FROM gone");
+        stmt
+    }
+
+    /// `SELECT` label, supplement, dimensions, measures of the groups.
+    fn folded(&self, stmt: &mut Stmt, periods: &Periods, supplement: i64) {
         stmt.sql("SELECT ");
-        self.label_of_place(&mut stmt, periods, "r10.b");
+        self.label_of_place(stmt, periods, "r10.b");
         if self.supplement.is_some() {
             stmt.sql(", ").policy(supplement);
         }
         for (dimension, name) in self.dimensions.iter().zip(DIMENSIONS) {
             stmt.sql(", ");
-            self.dimension_back(&mut stmt, dimension, name);
+            self.dimension_back(stmt, dimension, name);
         }
         for (output, name) in self.outputs.iter().zip(MEASURES) {
             stmt.sql(", ");
-            self.measure(&mut stmt, &output.measure, name);
+            self.measure(stmt, &output.measure, name);
         }
-        self.of_rows(&mut stmt, periods, condition);
-        self.group_by(&mut stmt, self.dimensions.len());
-        stmt
     }
 
     /// The same groups, read as text: the period's place among the distinct labels, dimensions, outputs.
@@ -98,55 +117,28 @@ impl Rollup {
         stmt.sql(text_type(self.backend)).sql(")");
         self.measures_as_text(&mut stmt);
         self.of_rows(&mut stmt, periods, condition);
-        stmt.sql(" WHERE EXISTS (SELECT 1 FROM ");
-        self.into.write(&mut stmt);
+        stmt.sql(" WHERE ");
+        self.of_small_group(&mut stmt, periods, supplement, least);
+        self.group_by(&mut stmt, 0);
+        stmt
+    }
+
+    /// The row's group has a summary that is too small.
+    fn of_small_group(&self, stmt: &mut Stmt, periods: &Periods, supplement: i64, least: u64) {
+        stmt.sql("EXISTS (SELECT 1 FROM ");
+        self.into.write(stmt);
         stmt.sql(" r9 WHERE r9.").name(&self.bucket.name).sql(" = ");
-        self.label_of_place(&mut stmt, periods, "r10.b");
+        self.label_of_place(stmt, periods, "r10.b");
         for (dimension, name) in self.dimensions.iter().zip(DIMENSIONS) {
             stmt.sql(" AND ");
-            self.same_dimension(&mut stmt, dimension, name);
+            self.same_dimension(stmt, dimension, name);
         }
         if let Some(column) = &self.supplement {
             stmt.sql(" AND r9.").name(&column.name).sql(" = ").policy(supplement);
         }
         stmt.sql(" AND ");
-        self.is_small(&mut stmt, &Scope::Alias(9), least);
+        self.is_small(stmt, &Scope::Alias(9), least);
         stmt.sql(")");
-        self.group_by(&mut stmt, 0);
-        stmt
-    }
-
-    /// The totals over the rows of a condition, in the order of the outputs; the rows are locked where that is needed for
-    /// the statements after it to see the same ones.
-    pub fn totals_of_rows(&self, condition: &Guarded) -> Stmt {
-        let mut stmt = Stmt::new("SELECT ");
-        for (index, output) in self.outputs.iter().enumerate() {
-            separate(&mut stmt, index, ", ");
-            let mut inner = Stmt::default();
-            match &output.measure {
-                Measure::Count | Measure::Distinct(_) => {
-                    inner.sql("count(*)");
-                }
-                Measure::First => around(&mut inner, "min(", &self.operand(&self.time), ")"),
-                Measure::Last => around(&mut inner, "max(", &self.operand(&self.time), ")"),
-                Measure::Sum(columns) => {
-                    inner.sql("sum(");
-                    self.addends(&mut inner, columns);
-                    inner.sql(")");
-                }
-                Measure::Least(column) => around(&mut inner, "min(", &self.operand(column), ")"),
-                Measure::Greatest(column) => around(&mut inner, "max(", &self.operand(column), ")"),
-            }
-            self.as_text(&mut stmt, &output.measure, &inner);
-        }
-        stmt.sql(" FROM ");
-        self.source.write(&mut stmt);
-        stmt.sql(" WHERE ");
-        condition.condition().write(&mut stmt, self.backend);
-        if self.backend == Backend::Mysql {
-            stmt.sql(" FOR UPDATE");
-        }
-        stmt
     }
 
     fn insert_head(&self) -> Stmt {
@@ -164,6 +156,16 @@ impl Rollup {
     /// `FROM (SELECT place of the period AS b, dimensions, values FROM rows WHERE …) r10`
     fn of_rows(&self, stmt: &mut Stmt, periods: &Periods, condition: &Guarded) {
         stmt.sql(" FROM (SELECT ");
+        self.row(stmt, periods);
+        stmt.sql(" FROM ");
+        self.source.write(stmt);
+        stmt.sql(" WHERE ");
+        condition.condition().write(stmt, self.backend);
+        stmt.sql(") r10");
+    }
+
+    /// The place of the row's period AS b, its dimensions, its values.
+    fn row(&self, stmt: &mut Stmt, periods: &Periods) {
         self.place(stmt, &periods.bounds, &periods.places());
         stmt.sql(" AS b");
         for (dimension, name) in self.dimensions.iter().zip(DIMENSIONS) {
@@ -188,11 +190,6 @@ impl Rollup {
             }
             stmt.sql(" AS ").sql(name);
         }
-        stmt.sql(" FROM ");
-        self.source.write(stmt);
-        stmt.sql(" WHERE ");
-        condition.condition().write(stmt, self.backend);
-        stmt.sql(") r10");
     }
 
     /// The period's place, found by halving: a few comparisons for each row, however many periods there are.

@@ -37,6 +37,26 @@ impl Rollup {
         stmt
     }
 
+    /// What the groups of some periods that are too small amount to, all together, in the order of the outputs.
+    pub fn totals_of_small_groups(&self, labels: &[String], supplement: Option<i64>, least: u64) -> Stmt {
+        let mut stmt = Stmt::new("SELECT ");
+        for (index, output) in self.outputs.iter().enumerate() {
+            separate(&mut stmt, index, ", ");
+            self.merged(&mut stmt, output);
+        }
+        self.of_small_groups(&mut stmt, labels, supplement, least);
+        stmt
+    }
+
+    fn of_small_groups(&self, stmt: &mut Stmt, labels: &[String], supplement: Option<i64>, least: u64) {
+        self.of_labels(stmt, labels);
+        if let (Some(column), Some(number)) = (&self.supplement, supplement) {
+            stmt.sql(" AND ").name(&column.name).sql(" = ").policy(number);
+        }
+        stmt.sql(" AND ");
+        self.is_small(stmt, &Scope::Own(self.into.clone()), least);
+    }
+
     /// The groups of some periods that are too small, merged: the period, then outputs.
     pub fn small_groups(&self, labels: &[String], least: u64) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
@@ -55,12 +75,7 @@ impl Rollup {
     /// Takes the groups that are too small out of the summaries; what they amount to stands in the row [`OTHER`].
     pub fn drop_small_groups(&self, labels: &[String], supplement: Option<i64>, least: u64) -> Stmt {
         let mut stmt = Stmt::new("DELETE");
-        self.of_labels(&mut stmt, labels);
-        if let (Some(column), Some(number)) = (&self.supplement, supplement) {
-            stmt.sql(" AND ").name(&column.name).sql(" = ").policy(number);
-        }
-        stmt.sql(" AND ");
-        self.is_small(&mut stmt, &Scope::Own(self.into.clone()), least);
+        self.of_small_groups(&mut stmt, labels, supplement, least);
         stmt
     }
 
@@ -152,7 +167,7 @@ impl Rollup {
         }
     }
 
-    fn of_labels(&self, stmt: &mut Stmt, labels: &[String]) {
+    pub(super) fn of_labels(&self, stmt: &mut Stmt, labels: &[String]) {
         stmt.sql(" FROM ");
         self.into.write(stmt);
         stmt.sql(" WHERE ").name(&self.bucket.name).sql(" IN (");

@@ -1,0 +1,58 @@
+//! Rows written to files before they go: each file closed, read back and compared, with a manifest beside it.
+//!
+//! ```text
+//! <file store>/<job>/<batch>.jsonl.zst.pending    written and read back; its rows are still in their table
+//!                   <batch>.jsonl.zst             its rows are gone: the store's ledger knows the batch
+//!                   <batch>.json                  the manifest
+//!                   <batch>.expired               the manifest of one that is being removed
+//! ```
+//!
+//! **Invariant.** A row is in its table or in an archive that was read back, and after each run in one of them alone: a
+//! file becomes an archive (loses `.pending`) only when the ledger in the rows' own database knows its batch, and a
+//! pending file is removed only when the ledger does not, while nobody else can commit that batch. An archive goes when
+//! its own `keep` has run out, counted from its newest row. Tests: `archives`.
+
+mod csv;
+mod format;
+mod jsonl;
+mod manifest;
+mod reading;
+mod sealing;
+mod shelved;
+mod writing;
+
+pub use format::Format;
+pub use manifest::{Archived, Manifest};
+pub use reading::{Rows, Values};
+pub use sealing::{Keys, Recipient};
+pub use shelved::{Shelved, expire, recover, shelved, undo};
+pub use writing::{Frame, Writer, promote};
+
+use crate::files::FileError;
+
+/// Why an archive cannot be written, read or trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file store.
+    #[error("{0}")]
+    Files(#[from] FileError),
+    /// Reading or writing the file itself.
+    #[error("archive {name}: {what}")]
+    Broken {
+        /// Its name.
+        name: String,
+        /// What is wrong, without anything of its content.
+        what: String,
+    },
+}
+
+impl ArchiveError {
+    fn broken(name: &str, what: impl Into<String>) -> Self {
+        Self::Broken { name: name.to_owned(), what: what.into() }
+    }
+
+    /// An error of reading or writing; its text comes from the system or from a library, never from a row.
+    fn io(name: &str, error: &std::io::Error) -> Self {
+        Self::broken(name, error.to_string())
+    }
+}

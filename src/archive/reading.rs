@@ -1,0 +1,110 @@
+//! Reading an archive, row by row.
+
+use std::io::{BufRead, BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+
+use super::ArchiveError;
+use super::format::Format;
+use super::manifest::{Manifest, RowsDigest, hex};
+use super::sealing::Keys;
+use crate::files::Shelf;
+use crate::redact::Sealed;
+
+/// The values of a row, in the order of the manifest's columns.
+pub type Values = Vec<Option<Sealed>>;
+
+/// The rows of an archive.
+pub struct Rows {
+    name: String,
+    format: Format,
+    columns: Vec<super::manifest::Archived>,
+    input: Box<dyn BufRead>,
+}
+
+impl Rows {
+    /// Opens the file `name`, whatever it is called at the moment, as `manifest` describes it.
+    ///
+    /// # Errors
+    /// When it is not there, or none of the keys opens it.
+    pub fn open(shelf: &Shelf, name: &str, manifest: &Manifest, keys: &Keys) -> Result<Self, ArchiveError> {
+        let broken = |what: &str| ArchiveError::broken(name, what);
+        let file = shelf.open(name)?.ok_or_else(|| broken("there is no such file"))?;
+        let file = BufReader::with_capacity(1 << 16, file);
+        let plain: Box<dyn Read> = if manifest.encrypted_to.is_some() {
+            let opened = age::Decryptor::new(file).map_err(|error| broken(&error.to_string()))?;
+            let keys = keys.0.iter().map(|key| &**key as &dyn age::Identity);
+            Box::new(opened.decrypt(keys).map_err(|error| broken(&error.to_string()))?)
+        } else {
+            Box::new(file)
+        };
+        let input: Box<dyn BufRead> = match manifest.format {
+            Format::Jsonl => {
+                Box::new(BufReader::new(zstd::Decoder::new(plain).map_err(|error| ArchiveError::io(name, &error))?))
+            }
+            Format::Csv => Box::new(BufReader::new(MultiGzDecoder::new(plain))),
+        };
+        let columns = manifest.columns.clone();
+        let mut rows = Self { name: name.to_owned(), format: manifest.format, columns, input };
+        if rows.format == Format::Csv {
+            let names = super::csv::read(&mut rows.input, rows.columns.len());
+            let names = names.map_err(|what| broken(&what))?.unwrap_or_default();
+            let same = rows
+                .columns
+                .iter()
+                .zip(&names)
+                .all(|(column, name)| name.as_ref().is_some_and(|name| *name.expose() == column.name));
+            if names.len() != rows.columns.len() || !same {
+                return Err(broken("its line of names is not the manifest's"));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The next row.
+    ///
+    /// # Errors
+    /// When the file is broken there.
+    pub fn next(&mut self) -> Result<Option<Values>, ArchiveError> {
+        match self.format {
+            Format::Jsonl => super::jsonl::read(&mut self.input, &self.columns),
+            Format::Csv => super::csv::read(&mut self.input, self.columns.len()),
+        }
+        .map_err(|what| ArchiveError::broken(&self.name, what))
+    }
+
+    /// Reads all rows and holds them against the manifest.
+    ///
+    /// # Errors
+    /// When they are not those.
+    pub fn check(mut self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        let (mut digest, mut rows) = (RowsDigest::default(), 0_u64);
+        while let Some(row) = self.next()? {
+            digest.row(&row);
+            rows += 1;
+        }
+        if rows != manifest.rows {
+            let what = format!("it has {rows} rows, its manifest says {}", manifest.rows);
+            return Err(ArchiveError::broken(&self.name, what));
+        }
+        if digest.finish() != manifest.rows_sha256 {
+            return Err(ArchiveError::broken(&self.name, "its rows are not those of its manifest"));
+        }
+        Ok(())
+    }
+}
+
+/// SHA-256 and length of a file.
+pub(super) fn digest_of(shelf: &Shelf, name: &str) -> Result<(String, u64), ArchiveError> {
+    let mut file = shelf.open(name)?.ok_or_else(|| ArchiveError::broken(name, "there is no such file"))?;
+    let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0_u64, vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer).map_err(|error| ArchiveError::io(name, &error))?;
+        if read == 0 {
+            return Ok((hex(&digest.finalize()), bytes));
+        }
+        digest.update(buffer.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+}

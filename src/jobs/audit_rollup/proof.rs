@@ -1,0 +1,162 @@
+//! What the summaries say, held against the rows before these go.
+//!
+//! **Invariant.** Of each number that a summary bears there is a second one, from another statement: counts and sums over
+//! all rows at once, the first and the last by an extreme over all rows, different values by `DISTINCT`. Where the two
+//! differ, the transaction is undone. Not held against each other are extremes of floating point numbers and of texts that
+//! the two tables put into different orders. Test: `audit_rollup::refused`.
+
+use super::fold::{Folded, Stretch, doubt, one, wrong};
+use super::summary::Folding;
+use crate::graph::Node;
+use crate::removal::Undone;
+use crate::store::target::rollup::Measure;
+use crate::store::{Backend, Conn, TextRow};
+
+/// Decimal places that sums are compared in.
+const PLACES: usize = 18;
+
+/// What is known of a stretch from other statements than the one that folds it.
+pub(super) struct Proof<'a> {
+    pub folding: &'a Folding,
+    pub node: &'a Node,
+    pub labels: &'a [String],
+    /// What the summaries of these periods amounted to.
+    pub before: Option<TextRow>,
+    /// What the rows amount to.
+    pub found: TextRow,
+    /// For each output, what the summaries' numbers of different values must amount to.
+    pub distinct: Vec<Option<i128>>,
+}
+
+impl Proof<'_> {
+    /// Counts the different values of each group in another way, as long as no group is merged.
+    pub fn look_at_distinct(&mut self, conn: &mut Conn, stretch: &Stretch, folded: &mut Folded) -> Result<(), Undone> {
+        let rollup = &self.folding.rollup;
+        let rows = one(conn, &rollup.distinct_of_rows(&stretch.periods, &stretch.rows))?;
+        let now = one(conn, &rollup.totals_of_summaries(self.labels))?;
+        self.distinct.clear();
+        for (place, output) in rollup.outputs.iter().enumerate() {
+            if output.measure.adds_up() {
+                self.distinct.push(None);
+                continue;
+            }
+            let before = self.before.as_ref().map_or(Some(0), |row| number(row, place));
+            let wanted = before.and_then(|before| before.checked_add(number(&rows, place)?));
+            if wanted.is_none() || wanted != number(&now, place) {
+                return Err(self.differs(output.into.name.as_str(), folded));
+            }
+            self.distinct.push(wanted);
+        }
+        Ok(())
+    }
+
+    /// The same for the one group that the small ones become: `merged` is what they amount to by themselves.
+    pub fn look_at_merged(
+        &mut self,
+        conn: &mut Conn,
+        stretch: &Stretch,
+        merged: &TextRow,
+        supplement: i64,
+    ) -> Result<(), Undone> {
+        let (rollup, least) = (&self.folding.rollup, self.folding.least);
+        let rows = one(conn, &rollup.distinct_of_small(&stretch.periods, supplement, least, &stretch.rows))?;
+        for (place, wanted) in self.distinct.iter_mut().enumerate() {
+            let apart = number(merged, place);
+            *wanted = wanted.and_then(|wanted| wanted.checked_sub(apart?)?.checked_add(number(&rows, place)?));
+        }
+        Ok(())
+    }
+
+    /// The summaries grew by exactly what the rows amount to.
+    pub fn compare(&self, conn: &mut Conn, folded: &mut Folded) -> Result<(), Undone> {
+        let rollup = &self.folding.rollup;
+        let after = one(conn, &rollup.totals_of_summaries(self.labels))?;
+        let mut outputs: Vec<_> = rollup.outputs.iter().enumerate().collect();
+        // Numbers of rows first: where they differ, nothing else can be compared.
+        outputs.sort_by_key(|(_, output)| !matches!(output.measure, Measure::Count));
+        for (place, output) in outputs {
+            let name = output.into.name.as_str();
+            match output.measure {
+                Measure::Count | Measure::Sum(_) => {
+                    let before = self.before.as_ref().map_or(Some(0), |row| number(row, place));
+                    let (Some(before), Some(found), Some(after)) =
+                        (before, number(&self.found, place), number(&after, place))
+                    else {
+                        return Err(doubt(format!(
+                            "`{}`: what `{name}` adds up is no exact number; nothing was folded",
+                            self.node.name
+                        )));
+                    };
+                    if before.checked_add(found) == Some(after) {
+                        continue;
+                    }
+                    return Err(match output.measure {
+                        Measure::Count => self.differs(name, folded),
+                        _ => wrong(self.node, name),
+                    });
+                }
+                Measure::Distinct(_) => {
+                    let wanted = self.distinct.get(place).copied().flatten();
+                    if wanted.is_none() || wanted != number(&after, place) {
+                        return Err(self.differs(name, folded));
+                    }
+                }
+                Measure::First | Measure::Last | Measure::Least(_) | Measure::Greatest(_) => {}
+            }
+        }
+        self.compare_extremes(conn)
+    }
+
+    fn compare_extremes(&self, conn: &mut Conn) -> Result<(), Undone> {
+        let rollup = &self.folding.rollup;
+        let held = one(conn, &rollup.extremes_hold(self.labels, self.before.as_ref(), &self.found))?;
+        let mut outputs = rollup.outputs.iter().enumerate();
+        match outputs.find(|(place, _)| held.plain(*place) == Some("0")) {
+            Some((_, output)) => Err(wrong(self.node, output.into.name.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    /// On MariaDB a row may have come between two statements, which there see different ones: the walk tries again, not for
+    /// ever. Elsewhere a number is wrong.
+    fn differs(&self, column: &str, folded: &mut Folded) -> Undone {
+        if self.node.backend != Backend::Mysql {
+            return wrong(self.node, column);
+        }
+        folded.moved = true;
+        Undone::Again
+    }
+}
+
+/// The exact number in a row, times 10¹⁸; nothing is zero.
+fn number(row: &TextRow, place: usize) -> Option<i128> {
+    row.get(place).map_or(Some(0), |text| exact(text.expose()))
+}
+
+/// A decimal number, times 10¹⁸; `None` when it is none, or has more places.
+fn exact(text: &str) -> Option<i128> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !plain(whole) || !plain(fraction) || fraction.len() > PLACES {
+        return None;
+    }
+    let number: i128 = format!("{whole}{fraction:0<PLACES$}").parse().ok()?;
+    Some(sign * number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        assert_eq!(exact("5429042189538"), Some(5_429_042_189_538 * 10_i128.pow(18)));
+        assert_eq!(exact("-0.50"), Some(-5 * 10_i128.pow(17)));
+        assert_eq!(exact("0"), Some(0));
+        for bad in ["", "1e15", "1.0e+15", "Inf", ".5", "1,5", "0.0000000000000000001", "+1", "--1"] {
+            assert_eq!(exact(bad), None, "{bad}");
+        }
+    }
+}
