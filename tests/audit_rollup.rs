@@ -12,3 +12,5 @@ mod killed;
 mod refused;
 #[path = "audit_rollup/summaries.rs"]
 mod summaries;
+#[path = "audit_rollup/waits.rs"]
+mod waits;

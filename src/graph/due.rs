@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::condition::{along, joined};
-use super::{Fate, Graph, MarkerColumn, Named, Node, Requirement, Resolved, Subject, Walk};
+use super::{Edge, Fate, Graph, MarkerColumn, Named, Node, Requirement, Resolved, Subject, Walk};
 use crate::store::target::{Expr, Operand, Scope};
 
 /// What makes a row due.
@@ -54,6 +54,8 @@ pub struct Due {
     pub matching: Option<Resolved>,
     /// The conditions of the overrides before it.
     pub unless: Vec<Resolved>,
+    /// Rows below it that a rollup has not folded yet: each as the links down to them. While there is one, the row stays.
+    pub unfolded: Vec<Vec<Edge>>,
 }
 
 impl Due {
@@ -84,6 +86,9 @@ impl Due {
             // These are the rows of the requirement's own rule, whatever their age.
             parts.push(Expr::Not(Box::new(lacks_requirement(graph, node, scope, alias))));
         }
+        for links in &self.unfolded {
+            parts.push(Expr::Not(Box::new(below(graph, links, scope, alias))));
+        }
         if node.shared {
             parts.push(unreferred(graph, node, scope, alias));
         }
@@ -107,7 +112,7 @@ impl Due {
 
     /// Rows for another reason than age, with no further condition.
     pub fn because(why: Why) -> Self {
-        Self { why, only: Resolved::nothing(), matching: None, unless: Vec::new() }
+        Self { why, only: Resolved::nothing(), matching: None, unless: Vec::new(), unfolded: Vec::new() }
     }
 
     /// The cutoff, when the rule has one.
@@ -129,7 +134,7 @@ impl Due {
     }
 
     fn of(rows: Rows) -> Self {
-        Self { why: Why::Person(rows), only: Resolved::nothing(), matching: None, unless: Vec::new() }
+        Self::because(Why::Person(rows))
     }
 }
 
@@ -158,6 +163,17 @@ pub fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -
             Expr::Not(Box::new(along(graph, std::slice::from_ref(edge), scope, alias, &required)))
         }
     }
+}
+
+/// There is a row at the end of these links, each from a row that refers to the one above it.
+fn below(graph: &Graph, links: &[Edge], scope: &Scope, alias: u8) -> Expr {
+    let Some((edge, deeper)) = links.split_first() else { return Expr::always() };
+    // A link to an entry that is not there keeps everything.
+    let Some(child) = graph.node(&edge.from) else { return Expr::always() };
+    let inner = Scope::Alias(alias);
+    let mut parts = joined(graph, edge, &inner, scope, alias + 1);
+    parts.push(below(graph, deeper, &inner, alias + 1));
+    Expr::Exists { table: child.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
 }
 
 /// Nothing refers to the row: neither a child nor a reference that would be unlinked.

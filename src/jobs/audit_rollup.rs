@@ -95,6 +95,12 @@ pub struct AuditRollup {
     folding: Folding,
 }
 
+/// The entry whose rows a job of this kind folds; `None` when there is no such job.
+pub(super) fn folds(document: &Document, job: &JobName) -> Option<DataName> {
+    let raw = document.jobs.get(job).filter(|raw| raw.kind == KIND.name)?;
+    raw.read::<Spec>(&mut Diagnostics::default()).map(|spec| spec.data)
+}
+
 /// The jobs that archive, with their entries and keys.
 pub fn archived(document: &Document) -> Vec<(JobName, DataName, ArchiveKeys)> {
     let jobs = document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name);
@@ -209,7 +215,7 @@ impl AuditRollup {
     fn task(&self, look: &Look<'_>, node: &Node) -> Result<(Task, DateTime<Utc>, DateTime<Utc>), RemovalError> {
         let expired = cutoff(&self.spec.keep, look.now, look.document.timezone)?.unwrap_or(DateTime::<Utc>::MIN_UTC);
         let end = self.folding.end(expired, look.now);
-        let due = Due { why: Why::Age(end), only: Resolved::default(), matching: None, unless: Vec::new() };
+        let due = Due::because(Why::Age(end));
         let rule = self.spec.bucket.as_str().to_owned();
         let task = Task {
             root: node.name.clone(),

@@ -23,7 +23,7 @@ use crate::config::section::RawJob;
 use crate::config::span::Span;
 use crate::config::window::Window;
 use crate::graph::ties::Ties;
-use crate::graph::{Due, Graph, Node, Resolved, Why};
+use crate::graph::{Due, Edge, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
 use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, branches};
@@ -54,6 +54,9 @@ pub struct Spec {
     /// Other times for some rows: the first that matches wins, `keep` applies to the rest.
     #[serde(default, rename = "override")]
     pub overrides: Vec<Override>,
+    /// A job of kind `audit_rollup` whose rows lie below those of this one: a row stays as long as there is one below it that
+    /// no summary covers yet.
+    pub after_rollup: Option<JobName>,
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
     /// A run ends after this time, and the next goes on.
@@ -88,6 +91,8 @@ struct Rules {
     data: DataName,
     only: Resolved,
     overrides: Vec<Resolved>,
+    /// The links down to rows that a rollup must have folded first.
+    unfolded: Vec<Vec<Edge>>,
 }
 
 fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> Option<Box<dyn Job>> {
@@ -129,8 +134,11 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
             .enumerate()
             .map(|(index, rule)| condition(&["override", &index.to_string(), "where"], &rule.matching))
             .collect();
-        rules.push(Rules { data: data.clone(), only, overrides });
+        let unfolded = spec.after_rollup.as_ref().and_then(|job| checks::folded(document, job));
+        let unfolded = unfolded.map(|folded| checks::links_down(graph, node, &folded)).unwrap_or_default();
+        rules.push(Rules { data: data.clone(), only, overrides, unfolded });
     }
+    checks::after_rollup(&spec, document, graph, &path(&["after_rollup"]), diagnostics);
     let policy = policy::policy(&spec, document, graph);
     Some(Box::new(RetentionPurge { name: raw.name.clone(), spec, rules, policy }))
 }
@@ -261,6 +269,7 @@ impl RetentionPurge {
             only: rules.only.clone(),
             matching,
             unless: unless.to_vec(),
+            unfolded: rules.unfolded.clone(),
         };
         if node.requires.is_some() {
             dues.push(("requires".to_owned(), due(Why::Requirement, None, &[])));

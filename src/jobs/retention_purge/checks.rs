@@ -6,8 +6,10 @@ use super::{KIND, Spec};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::period::Keep;
-use crate::graph::{Graph, Node, ties};
+use crate::graph::{Edge, Graph, Node, ties};
 use crate::names::{DataName, JobName};
+use crate::plan::Action;
+use crate::removal::{Branch, branches};
 
 /// What goes together must be purged by one job: it alone knows the rules of all of it.
 pub(super) fn ties(graph: &Graph, spec: &Spec, data: &DataName, place: &[String], diagnostics: &mut Diagnostics) {
@@ -29,6 +31,49 @@ pub(super) fn ages(node: &Node, spec: &Spec, document: &Document, place: Vec<Str
             node.name
         );
         diagnostics.error(place, message).with_help(Some(help));
+    }
+}
+
+/// The entry that a rollup folds.
+pub(super) fn folded(document: &Document, job: &JobName) -> Option<DataName> {
+    super::super::audit_rollup::folds(document, job)
+}
+
+/// The ways from the rows of an entry down to those of `folded`: for each the links, the uppermost first.
+pub(super) fn links_down(graph: &Graph, node: &Node, folded: &DataName) -> Vec<Vec<Edge>> {
+    let mut found = Vec::new();
+    // A row whose reference is only unlinked is not lost.
+    let below = |branch: &Branch| branch.data == *folded && branch.action != Action::Unlink;
+    for branch in branches(graph, node).into_iter().filter(below) {
+        found.push(branch.path.into_iter().rev().collect());
+    }
+    found
+}
+
+/// A rollup that this job is to wait for, and whose rows must lie below those of the job.
+pub(super) fn after_rollup(
+    spec: &Spec,
+    document: &Document,
+    graph: &Graph,
+    place: &[String],
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(job) = &spec.after_rollup else { return };
+    let Some(folded) = folded(document, job) else {
+        let message = format!("there is no job `{job}` of kind audit_rollup");
+        diagnostics.error(place.to_vec(), message).with_help(None);
+        return;
+    };
+    if spec.data.contains(&folded) {
+        let message = format!("job `{job}` purges the rows of `{folded}` itself, once they are folded");
+        let help = "leave the entry to the rollup; after_rollup is for entries whose children it folds".to_owned();
+        diagnostics.error(place.to_vec(), message).with_help(Some(help));
+        return;
+    }
+    let nodes: Vec<&Node> = spec.data.iter().filter_map(|data| graph.node(data)).collect();
+    if graph.node(&folded).is_some() && nodes.iter().all(|node| links_down(graph, node, &folded).is_empty()) {
+        let message = format!("no row of `{folded}`, which job `{job}` folds, belongs to a row of this job");
+        diagnostics.error(place.to_vec(), message).with_help(None);
     }
 }
 

@@ -25,11 +25,15 @@ pub(super) fn policy(spec: &Spec, document: &Document, graph: &Graph) -> Policy 
     };
     let above = above(&touched, graph);
     let entries = touched.iter().filter_map(whole).chain(above.iter().filter_map(place)).collect();
+    let mut fixed = BTreeMap::from([
+        ("kind".to_owned(), super::KIND.name.into()),
+        ("timezone".to_owned(), document.timezone.name().into()),
+    ]);
+    if let Some(job) = &spec.after_rollup {
+        fixed.insert("after_rollup".to_owned(), job.as_str().into());
+    }
     Policy {
-        fixed: BTreeMap::from([
-            ("kind".to_owned(), super::KIND.name.into()),
-            ("timezone".to_owned(), document.timezone.name().into()),
-        ]),
+        fixed,
         limits: Limits::of(spec.brakes.as_ref(), &document.brakes).looseness(),
         rules: spec.data.iter().map(rules).collect(),
         entries,
