@@ -106,6 +106,7 @@ fn removal(sources: &[Source]) -> Vec<String> {
 /// statements of `target/statements.rs` alone; each of them takes a `Guarded`, which `Graph::guard` alone makes.
 const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
     ("src/store/target/statements.rs", "operators' rows: by `Guarded` conditions only"),
+    ("src/store/capture.rs", "which triggers retentiond has installed"),
     ("src/store/gate.rs", "retentiond's own gate"),
     ("src/store/held.rs", "the held rows themselves"),
     ("src/store/state/", "retentiond's own memory"),

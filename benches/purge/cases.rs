@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::bed::{Bed, Engine, Timing};
+use crate::captures;
 use crate::foreground::{percentile, pgbench, sqlite_writer};
 use crate::purger::{Purger, Run};
 use crate::rollups;
@@ -52,6 +53,9 @@ pub const CASES: &[(&str, Measure)] = &[
     ("rollup-mariadb", |plan| rollups::all(plan, "rollup-mariadb", Engine::Mariadb, "MariaDB", 0.4, false)),
     ("rollup-sqlite", |plan| rollups::all(plan, "rollup-sqlite", Engine::Sqlite, "SQLite", 0.7, false)),
     ("rollup-day", rollups::day),
+    ("capture-pg", |plan| captures::cost(plan, "capture-pg", Engine::Postgres, "PostgreSQL")),
+    ("capture-mariadb", |plan| captures::cost(plan, "capture-mariadb", Engine::Mariadb, "MariaDB")),
+    ("capture-sqlite", |plan| captures::cost(plan, "capture-sqlite", Engine::Sqlite, "SQLite")),
 ];
 
 fn old_events(plan: &Plan) -> Vec<String> {

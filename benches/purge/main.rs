@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made ends the program")]
 
 mod bed;
+mod captures;
 mod cases;
 mod data;
 mod foreground;

@@ -124,7 +124,8 @@ enum Command {
     Archive(archive::ArchiveArgs),
     /// Legal holds: these rows stay, whatever a policy says.
     Hold(hold::HoldArgs),
-    /// The audit trail: what retentiond itself did, and the proof that nobody has changed it.
+    /// The audit trail: what retentiond itself did, and the proof that nobody has changed it; and changes to personal data,
+    /// captured.
     Audit(audit::AuditArgs),
     /// Stops jobs before their next batch, until `resume`.
     Pause(SwitchArgs),

@@ -111,6 +111,7 @@ fn fill(entry: &mut Entry, model: &Entry) {
         requires,
         allowed_by,
         file,
+        audit,
         allow_nontransactional
     );
 }

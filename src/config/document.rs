@@ -15,7 +15,7 @@ use super::span::Span;
 pub use super::stores::{Store, Tenant, TenantStore};
 use super::trail::Trail;
 use super::values::{
-    AnonymiseStrategy, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
+    AnonymiseStrategy, AuditMode, Columns, Comparison, Identifiers, Links, OneOrMany, PersonLinks, Requires, SecretRef,
     TimeColumn, UrlSource,
 };
 use crate::names::{CategoryName, DataName, JobName, PersonName, StoreName, TenantName};
@@ -334,6 +334,8 @@ pub struct Entry {
     pub allowed_by: Option<String>,
     /// The file that belongs to the row.
     pub file: Option<FileLink>,
+    /// How `retentiond audit capture` writes changes of these rows down: `value`, the default, `hash` or `none`.
+    pub audit: Option<AuditMode>,
     /// Says that a table whose engine has no rollback may be purged all the same.
     pub allow_nontransactional: Option<bool>,
 }

@@ -2,10 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::condition::{Condition, Literal};
 use crate::names::{DataName, StoreName};
+
+/// How changes of rows are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditMode {
+    /// With the new value.
+    #[default]
+    Value,
+    /// With a keyed hash of it.
+    Hash,
+    /// Not at all.
+    None,
+}
 
 /// `"a"` or `["a", "b"]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

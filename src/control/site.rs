@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::capturing;
 use super::failure::{Exit, Failure, not_opened};
 use super::tenants;
 use crate::config::diagnostic::Diagnostics;
@@ -94,6 +95,7 @@ impl Site {
         let jobs = jobs::read_all(document, &graph, &mut diagnostics);
         let mail = document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
         let ledgers = find_ledgers(loaded, &stores, &catalogs, &mut diagnostics)?;
+        capturing::warn(document, &graph, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
             let whose = document.tenant.as_ref().map(|tenant| format!("tenant {tenant}:\n")).unwrap_or_default();

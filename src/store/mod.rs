@@ -1,6 +1,7 @@
 //! Everything that speaks SQL.
 
 pub mod bulk;
+pub mod capture;
 pub mod catalog;
 pub mod conn;
 mod connect;

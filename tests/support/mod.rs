@@ -18,7 +18,7 @@ pub mod tables;
 
 pub use project::{Output, Project};
 pub use random::Random;
-pub use server::{Server, mariadb, postgres, run_sql, sqlite};
+pub use server::{Server, mariadb, postgres, run_sql, sqlite, try_sql};
 pub use tables::{dump, snapshot};
 
 /// The present, which the program's own clock tells too.

@@ -1,5 +1,7 @@
-//! `retentiond audit`: the trail of what retentiond itself did: shown, proved, exported.
+//! `retentiond audit`: the trail of what retentiond itself did: shown, proved, exported; and changes to personal data,
+//! captured.
 
+mod capture;
 mod export;
 mod show;
 mod verify;
@@ -26,6 +28,11 @@ enum What {
     Verify(verify::VerifyArgs),
     /// Writes the trail as JSON lines, with all that it takes to verify it elsewhere.
     Export(export::ExportArgs),
+    /// Triggers that write down which attribute of a mapped table changed, when, by whom, and its new value.
+    ///
+    /// For applications that do not log changes themselves. The application says who acts: SET retentiond.actor on
+    /// PostgreSQL, SET @retentiond_actor on MariaDB, the table retentiond_actor on SQLite; else it is the database user.
+    Capture(capture::CaptureArgs),
 }
 
 /// Does it.
@@ -34,5 +41,6 @@ pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
         What::Show(args) => show::show(cli, args),
         What::Verify(args) => verify::verify(cli, args),
         What::Export(args) => export::export(cli, args),
+        What::Capture(args) => capture::capture(cli, args),
     }
 }

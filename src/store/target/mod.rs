@@ -1,5 +1,6 @@
 //! Operators' tables: conditions and the few statements that use them.
 
+pub mod capture;
 pub mod copies;
 pub mod expr;
 pub mod held;
