@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "audit_rollup/across.rs"]
+mod across;
 #[path = "audit_rollup/bed.rs"]
 mod bed;
 #[path = "audit_rollup/killed.rs"]

@@ -5,10 +5,10 @@ use crate::config::Loaded;
 use crate::control::{Exit, Failure};
 use crate::files::{self, RootOptions};
 use crate::jobs::audit_rollup;
-use crate::store::catalog::Catalog;
-use crate::store::ledger;
+use crate::store::catalog::{Catalog, Lookup};
 use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::url::StoreUrl;
+use crate::store::{ledger, sealed};
 
 /// Prepares a store; where the file has tenants, each one's, unless one is named.
 pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
@@ -63,8 +63,13 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
     let database = Database::open(spec)?;
     let mut conn = database.conn()?;
     let catalog = Catalog::read(&mut conn)?;
+    let seals = audit_rollup::table::sealed_wanted(&loaded.document, name)
+        && !matches!(catalog.find("retentiond_sealed"), Lookup::Found(_));
     let tables = audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?;
     if args.print_sql {
+        if seals {
+            say_text!("\n{}", sealed::ddl(backend));
+        }
         for stmt in tables.iter().flat_map(|table| table.statements(backend)) {
             say!("\n{};", stmt.to_text(backend));
         }
@@ -75,6 +80,10 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
     } else {
         ledger::install(&mut conn)?;
         say!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+    }
+    if seals {
+        sealed::install(&mut conn)?;
+        say!("store {name}: created retentiond_sealed, for rows of other stores that are folded into summaries here");
     }
     for table in tables {
         table.create(&mut conn)?;

@@ -33,6 +33,7 @@ use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError};
 
+mod across;
 mod archiving;
 mod calendar;
 mod checks;
@@ -64,7 +65,7 @@ pub struct Spec {
     /// The columns that tell groups apart.
     #[serde(default)]
     pub by: Vec<String>,
-    /// The entry of the summaries, in the same store.
+    /// The entry of the summaries; in another store than the rows, a sealed list of keys is kept beside them.
     pub into: DataName,
     /// What the columns of the summaries say: `"bucket"`, `"bucket:%Y-%m"`, `"count"`, `"first"`, `"last"`,
     /// `"distinct:column"`, `"supplement"`, `"by:column"`, `"sum:a+b"`, `"min:column"`, `"max:column"`. Default: `period`,
@@ -164,7 +165,11 @@ impl Job for AuditRollup {
     }
 
     fn stores(&self, graph: &Graph) -> Vec<StoreName> {
-        graph.node(&self.spec.data).map(|node| node.store.clone()).into_iter().collect()
+        let nodes = [&self.spec.data, &self.spec.into].into_iter().filter_map(|name| graph.node(name));
+        let mut stores: Vec<StoreName> = nodes.map(|node| node.store.clone()).collect();
+        stores.sort();
+        stores.dedup();
+        stores
     }
 
     fn overdue(&self, look: &Look<'_>) -> Result<Vec<Overdue>, RemovalError> {

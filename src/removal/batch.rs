@@ -118,7 +118,8 @@ fn announce(context: &Context<'_>, conn: &mut Conn) -> Result<(), RemovalError> 
     Ok(())
 }
 
-fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
+/// Enters the gate of a database within a transaction that writes there.
+pub(crate) fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
     match gate::enter(conn, &context.job, context.token) {
         // Behind the gate nobody can take the job over before this batch is committed.
         Ok(()) if context.permit.holds() => Ok(held::learn(conn)?),

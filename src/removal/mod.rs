@@ -38,7 +38,7 @@ use crate::stop::Stop;
 use crate::store::StoreError;
 use crate::trail::{RunTrail, TrailError};
 
-pub(crate) use batch::{Part, Undone, next_id, refused_rows, transact_in};
+pub(crate) use batch::{Committed, Part, Undone, enter as enter_gate, next_id, refused_rows, transact_in};
 pub use files::{Recovery, recover_files, sweep_files};
 pub(crate) use pace::Throttle;
 pub use pace::{Pace, TARGET};
@@ -46,7 +46,7 @@ pub use persons::{goes_along, together};
 pub use run::{choose_strategy, remove};
 pub use task::{Branch, Task, branches, references};
 pub use watch::Watch;
-pub(crate) use windows::{blocked, note, open};
+pub(crate) use windows::{blocked, note, open, open_store};
 
 /// How a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::batch::{self, Committed, Part};
 use super::pace::Throttle;
 use super::{Context, Done, Halt, RemovalError, Removed, Task};
 use crate::graph::{Fate, MarkerColumn, Node};
+use crate::names::StoreName;
 use crate::plan::Strategy;
 use crate::redact::Sealed;
 use crate::store::target::statements::{self, Access, Marker, Read};
@@ -104,13 +105,22 @@ pub(crate) fn open(
     node: &Node,
     reuse_plans: bool,
 ) -> Result<crate::store::pool::PooledConn, RemovalError> {
+    let mut conn = open_store(context, &node.store)?;
+    conn.reuse_plans(reuse_plans)?;
+    Ok(conn)
+}
+
+/// A connection to a database, for a run.
+pub(crate) fn open_store(
+    context: &Context<'_>,
+    store: &StoreName,
+) -> Result<crate::store::pool::PooledConn, RemovalError> {
     let database = context
         .stores
-        .database(&node.store)
-        .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{}` is not open", node.store)))?;
+        .database(store)
+        .ok_or_else(|| StoreError::new(ErrorKind::Unreachable, format!("store `{store}` is not open")))?;
     let mut conn = database.conn()?;
     conn.allow_long_reads()?;
-    conn.reuse_plans(reuse_plans)?;
     Ok(conn)
 }
 

@@ -12,6 +12,7 @@ pub mod held;
 pub mod identity;
 pub mod ledger;
 pub mod pool;
+pub mod sealed;
 mod session;
 pub mod state;
 pub mod stmt;

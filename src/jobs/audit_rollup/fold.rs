@@ -56,7 +56,7 @@ pub(super) fn fold(
 ) -> Result<Vec<Part>, Undone> {
     let rollup = &folding.rollup;
     let labels = stretch.periods.distinct();
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows))?;
+    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, true))?;
     let rows = folding.count_of(&found);
     if rows == 0 {
         return Ok(Vec::new());
@@ -94,7 +94,8 @@ pub(super) fn fold(
     } else if there.is_empty() || rollup.supplement.is_some() {
         conn.execute(&rollup.fold(&stretch.periods, supplement, &stretch.rows))?;
     } else {
-        add_groups(folding, conn, stretch, &labels)?;
+        let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows))?;
+        add_groups(folding, conn, &labels, groups)?;
     }
     if !folding.adds_up() {
         proof.look_at_distinct(conn, stretch, folded)?;
@@ -119,9 +120,13 @@ pub(super) fn fold(
 }
 
 /// Adds each group to the summary that it has, or makes one.
-fn add_groups(folding: &Folding, conn: &mut Conn, stretch: &Stretch, labels: &[String]) -> Result<(), Undone> {
-    let rollup = &folding.rollup;
-    for row in conn.rows(&rollup.groups(&stretch.periods, &stretch.rows))? {
+pub(super) fn add_groups(
+    folding: &Folding,
+    conn: &mut Conn,
+    labels: &[String],
+    groups: Vec<TextRow>,
+) -> Result<(), Undone> {
+    for row in groups {
         let place = row.count(0).and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX);
         let group: Group = row.into_values().into_iter().skip(1).collect();
         add(folding, conn, labels.get(place), &group)?;
@@ -140,7 +145,12 @@ fn add(folding: &Folding, conn: &mut Conn, label: Option<&String>, group: &[Opti
 }
 
 /// Makes the groups of each period that are too small one group, which says of nobody what it did.
-fn merge_small(conn: &mut Conn, stretch: &Stretch, supplement: i64, proof: &mut Proof<'_>) -> Result<(), Undone> {
+pub(super) fn merge_small(
+    conn: &mut Conn,
+    stretch: &Stretch,
+    supplement: i64,
+    proof: &mut Proof<'_>,
+) -> Result<(), Undone> {
     let (folding, labels) = (proof.folding, proof.labels);
     let (rollup, least) = (&folding.rollup, folding.least);
     let number = rollup.supplement.is_some().then_some(supplement);

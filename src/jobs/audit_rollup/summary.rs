@@ -10,7 +10,7 @@ use crate::config::diagnostic::{Diagnostics, did_you_mean};
 use crate::config::document::Document;
 use crate::config::period::Keep;
 use crate::graph::{Age, AgeKind, Fate, Graph, Node, ties};
-use crate::names::{DataName, JobName};
+use crate::names::{DataName, JobName, StoreName};
 use crate::store::Backend;
 use crate::store::catalog::{Column, Table, TypeClass};
 use crate::store::target::rollup::{Dimension, Measure, Output, Periods, Rollup};
@@ -36,6 +36,8 @@ pub(super) struct Folding {
     pub calendar: Calendar,
     /// Groups of fewer rows are merged; 1: none is.
     pub least: u64,
+    /// The summaries' store.
+    pub store: StoreName,
     label: Label,
 }
 
@@ -147,11 +149,9 @@ pub(super) fn resolve(
         super::archiving::check(reader, keys, source, document);
     }
     if source.store != into.store {
-        let message = format!("`{}` and `{}` are in different stores", source.name, into.name);
-        let help = "rows and summaries change in one transaction, so they share a database".to_owned();
-        reader.error(&["into"], message, help);
+        check_across(reader, spec, source, into);
     }
-    if source.table.label() == into.table.label() {
+    if source.store == into.store && source.table.label() == into.table.label() {
         reader.error(&["into"], "a table cannot be folded into itself", None);
     }
     let least = check_people(reader, spec, document);
@@ -165,7 +165,11 @@ pub(super) fn resolve(
         check_format(reader, &calendar, format);
     }
     let least = if rollup.dimensions.is_empty() { 1 } else { least };
-    (!reader.failed).then_some(Folding { rollup, calendar, least, label })
+    if source.store != into.store && rollup.outputs.iter().any(|output| !output.measure.adds_up()) {
+        let help = "leave `distinct` out, by way of `columns`".to_owned();
+        reader.error(&["columns"], "numbers of different values need the rows in the summaries' own store", help);
+    }
+    (!reader.failed).then_some(Folding { rollup, calendar, least, label, store: into.store.clone() })
 }
 
 fn entry<'g>(
@@ -196,6 +200,27 @@ fn entry<'g>(
         Some(_) => reader.error(&[key], format!("`{name}` cannot be folded"), None),
     }
     None
+}
+
+/// Summaries in another store: what their protocol needs.
+fn check_across(reader: &mut Reader<'_>, spec: &Spec, source: &Node, into: &Node) {
+    if source.backend != into.backend {
+        let message = format!(
+            "`{}` is in {}, `{}` in {}: values would be rounded or read in another way",
+            source.name,
+            source.backend.as_str(),
+            into.name,
+            into.backend.as_str()
+        );
+        reader.error(&["into"], message, "keep summaries in a database of the same kind".to_owned());
+    }
+    if source.key.is_empty() {
+        let message = format!("`{}` has no key, by which its rows could be sealed", source.name);
+        reader.error(&["into"], message, format!("say key = [\"…\"] in [data.{}]", source.name));
+    }
+    if spec.archive.is_some() {
+        reader.error(&["archive"], "rows are archived only where their summaries are in the same store", None);
+    }
 }
 
 fn check_source(reader: &mut Reader<'_>, node: &Node, graph: &Graph) {

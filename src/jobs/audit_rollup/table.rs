@@ -43,6 +43,14 @@ pub fn wanted(document: &Document, store: &StoreName) -> bool {
     specs.any(|spec| document.data.get(spec.into.as_str()).is_some_and(|into| into.store.as_ref() == Some(store)))
 }
 
+/// Whether a job of this kind keeps its summaries in a store that is not that of its rows.
+pub fn sealed_wanted(document: &Document, store: &StoreName) -> bool {
+    let specs = document.jobs.values().filter(|raw| raw.kind == KIND.name);
+    let mut specs = specs.filter_map(|raw| raw.read::<Spec>(&mut Diagnostics::default()));
+    let store_of = |name: &crate::names::DataName| document.data.get(name.as_str())?.store.as_ref();
+    specs.any(|spec| store_of(&spec.into) == Some(store) && store_of(&spec.data) != Some(store))
+}
+
 /// The tables of summaries that jobs of this kind need in a store and that are not there yet, with what is needed to make
 /// them.
 ///

@@ -6,13 +6,16 @@
 
 use chrono::{DateTime, Utc};
 
+use super::across::Across;
 use super::archiving::Archiving;
 use super::fold::{self, Folded, Stretch};
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
 use crate::names::DataName;
 use crate::redact::Sealed;
-use crate::removal::{Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, transact_in};
+use crate::removal::{
+    Committed, Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, transact_in,
+};
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Op, Operand, Scalar};
 use crate::store::{Access, Backend, Conn};
@@ -35,6 +38,7 @@ struct Walk<'t> {
     graph: &'t Graph,
     folding: &'t Folding,
     archiving: Option<&'t Archiving>,
+    across: Option<Across>,
     task: &'t Task,
     node: &'t Node,
     age: &'t Age,
@@ -83,17 +87,24 @@ pub(super) fn run(
     match archiving {
         Some(archiving) => drop(archiving.recover(&mut conn)?),
         // Rows, summaries and ledger row are one transaction: a server that crashes forgets all of it or none.
-        None => conn.hurry()?,
+        None if folding.store == node.store => conn.hurry()?,
+        None => {}
     }
-    let ended = walk(context, &mut conn, (folding, archiving, task, node, age), end, done);
+    let mut across = Across::open(context, folding, node)?;
+    if let Some(across) = &mut across {
+        across.settle(context, &mut conn, (task, node), done)?;
+    }
+    let ended = walk(context, &mut conn, (folding, archiving, across, task, node, age), end, done);
     conn.settle()?;
     ended
 }
 
+type Parts<'t> = (&'t Folding, Option<&'t Archiving>, Option<Across>, &'t Task, &'t Node, &'t Age);
+
 fn walk(
     context: &mut Context<'_>,
     conn: &mut Conn,
-    (folding, archiving, task, node, age): (&Folding, Option<&Archiving>, &Task, &Node, &Age),
+    (folding, archiving, across, task, node, age): Parts<'_>,
     end: DateTime<Utc>,
     done: &mut Done,
 ) -> Result<Option<Halt>, RemovalError> {
@@ -102,10 +113,15 @@ fn walk(
         Backend::Mysql | Backend::Sqlite => (LARGEST_ROW_STORES, SMALLEST_ROW_STORES),
     };
     let throttle = Throttle::begin(context.pace, conn, largest, smallest)?;
-    let rows = task.rows(context.graph, node);
-    let due = task.due_rows(context.graph, node);
+    let key = node.key_operands(&node.own());
+    // What is in a summary already and must stay is not folded again, not even when its hold ends during the run.
+    let kept = across.as_ref().map(|across| across.kept.clone()).filter(|kept| !kept.is_empty());
+    let fresh = kept.map_or_else(Expr::always, |kept| Expr::Not(Box::new(Expr::KeyIn(key, kept))));
+    let rows = task.rows(context.graph, node).and(fresh.clone());
+    let due = task.due_rows(context.graph, node).and(fresh);
     let time = age.operand(&node.own());
-    let mut walk = Walk { graph: context.graph, folding, archiving, task, node, age, time, rows, due, end, throttle };
+    let graph = context.graph;
+    let mut walk = Walk { graph, folding, archiving, across, task, node, age, time, rows, due, end, throttle };
     walk.all(context, conn, done)
 }
 
@@ -126,24 +142,13 @@ impl Walk<'_> {
             let mut folded = Folded::default();
             let id = next_id(context);
             let (folding, node) = (self.folding, self.node);
-            let now = context.clock.now();
-            let mut write = self.archiving.map(|archiving| {
-                let id = id.as_str();
-                move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now))
-            });
-            let committed = transact_in(context, conn, self.task, node, (&id, Access::Snapshot), |conn| {
-                let (periods, finishes) = (next.stretch.periods.clone(), next.stretch.finishes);
-                let stretch = Stretch { rows: next.stretch.rows.knowing(conn.held_now()), periods, finishes };
-                let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
-                fold::fold(folding, node, conn, &stretch, archive, &mut folded)
-            })?;
-            if let Some(archiving) = self.archiving {
-                match (&committed, &folded.archived) {
-                    (Some(_), Some(manifest)) => archiving.committed(manifest)?,
-                    (Some(_), None) => {}
-                    (None, _) => archiving.undone(&id)?,
+            let committed = match &mut self.across {
+                Some(across) => {
+                    let rows = (folding, self.task, node);
+                    across.fold(context, conn, rows, (id.as_str(), &next.stretch), &mut folded, done)?
                 }
-            }
+                None => self.fold(context, conn, (id.as_str(), &next.stretch), &mut folded)?,
+            };
             let Some(committed) = committed else {
                 moved = if folded.moved { moved + 1 } else { 0 };
                 if moved > PATIENCE {
@@ -179,6 +184,35 @@ impl Walk<'_> {
             self.throttle.committed(folded.rows, committed.took);
             self.throttle.wait(conn, &context.stop)?;
         }
+    }
+
+    /// Folds a stretch and purges it, in one transaction.
+    fn fold(
+        &self,
+        context: &Context<'_>,
+        conn: &mut Conn,
+        (id, stretch): (&str, &Stretch),
+        folded: &mut Folded,
+    ) -> Result<Option<Committed>, RemovalError> {
+        let (folding, node) = (self.folding, self.node);
+        let now = context.clock.now();
+        let mut write = self
+            .archiving
+            .map(|archiving| move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now)));
+        let committed = transact_in(context, conn, self.task, node, (id, Access::Snapshot), |conn| {
+            let (periods, finishes) = (stretch.periods.clone(), stretch.finishes);
+            let stretch = Stretch { rows: stretch.rows.clone().knowing(conn.held_now()), periods, finishes };
+            let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
+            fold::fold(folding, node, conn, &stretch, archive, folded)
+        })?;
+        if let Some(archiving) = self.archiving {
+            match (&committed, &folded.archived) {
+                (Some(_), Some(manifest)) => archiving.committed(manifest)?,
+                (Some(_), None) => {}
+                (None, _) => archiving.undone(id)?,
+            }
+        }
+        Ok(committed)
     }
 
     /// The next stretch.

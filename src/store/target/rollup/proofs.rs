@@ -8,9 +8,9 @@ use crate::store::catalog::TypeClass;
 use crate::store::{Backend, Stmt, TextRow, dialect};
 
 impl Rollup {
-    /// The totals over the rows of a condition, in the order of the outputs; the rows are locked where that is needed for
-    /// the statements after it to see the same ones.
-    pub fn totals_of_rows(&self, condition: &Guarded) -> Stmt {
+    /// The totals over the rows of a condition, in the order of the outputs; with `lock` the rows are locked where that is
+    /// needed for the statements after it to see the same ones.
+    pub fn totals_of_rows(&self, condition: &Guarded, lock: bool) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
         for (index, output) in self.outputs.iter().enumerate() {
             separate(&mut stmt, index, ", ");
@@ -35,7 +35,7 @@ impl Rollup {
         self.source.write(&mut stmt);
         stmt.sql(" WHERE ");
         condition.condition().write(&mut stmt, self.backend);
-        if self.backend == Backend::Mysql {
+        if lock && self.backend == Backend::Mysql {
             stmt.sql(" FOR UPDATE");
         }
         stmt
