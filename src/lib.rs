@@ -14,6 +14,7 @@
 //! | [`trail`] | what retentiond itself did, in a log that cannot be quietly edited |
 //! | [`holds`] | what a legal hold is about |
 //! | [`archive`] | rows written to files before they go, read back, and read again |
+//! | [`outbox`] | finished mails, each sent at most once by itself |
 //! | [`graph`] | the data map resolved against the live catalogs |
 //! | [`plan`] | plan, step, brake: plain data |
 //! | [`removal`] | rows and files go, batch by batch |
@@ -25,8 +26,8 @@
 //! | [`cli`] | one file a command |
 //!
 //! **Import rule**: a module imports only what stands before it: `names clock redact stop → config →
-//! store | mail | files | schedule → trail | holds | archive → graph → plan → removal → report → demo → jobs → control →
-//! daemon → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
+//! store | mail | files | schedule → trail | holds | archive | outbox → graph → plan → removal → report → demo → jobs →
+//! control → daemon → cli → main`; siblings never import each other. `tests/layers.rs` holds it.
 
 pub mod clock;
 pub mod names;
@@ -42,6 +43,7 @@ pub mod store;
 
 pub mod archive;
 pub mod holds;
+pub mod outbox;
 pub mod trail;
 
 pub mod graph;

@@ -16,6 +16,8 @@
 //! [`Trash::sweep`]. A transaction whose end is not known (the connection broke during COMMIT) gets neither: the batch
 //! is dropped and the next recovery asks the ledger.
 //!
+//! retentiond's own private folder, in which nothing of a store ever lies, is [`Spool`]: it has its own invariant.
+//!
 //! What it cannot promise: content with a second hard link stays reachable (counted as `linked`), and whoever may
 //! exchange whole folders between the store and elsewhere decides what lies in the store.
 
@@ -26,6 +28,7 @@ mod path;
 mod recover;
 mod root;
 mod shelf;
+mod spool;
 mod template;
 mod trash;
 mod unnamed;
@@ -40,6 +43,7 @@ pub use path::{PathRefused, RelativePath};
 pub use recover::{Recovery, Swept};
 pub use root::{FileFacts, Root, RootOptions, create_marker};
 pub use shelf::Shelf;
+pub use spool::Spool;
 pub use template::{PathTemplate, TemplateRefused};
 pub use trash::{Restored, Trash, TrashBatch, TrashCounts};
 pub use unnamed::{Pending, unnamed};

@@ -148,6 +148,13 @@ pub fn plain(text: &str, most: usize) -> String {
     line
 }
 
+/// A file's name for a mail: ASCII letters, digits, `.`, `_` and `-` of it, not beginning with a dot or a hyphen.
+pub fn file_name(text: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    let name: String = text.chars().map(kept).skip_while(|c| matches!(c, '.' | '-')).take(100).collect();
+    if name.is_empty() { "file".to_owned() } else { name }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

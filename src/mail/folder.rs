@@ -1,20 +1,26 @@
 //! `file:DIR`: each message becomes one `.eml` file, whole or not at all.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::{MailError, Message};
+use super::MailError;
 
-/// Writes the message beside its final name, then gives it that name.
-pub(super) fn write(folder: &Path, message: &Message) -> Result<(), MailError> {
+/// Writes the message beside its final name, then gives it that name. A message that is there already, by its id, was
+/// written before: it is not written again.
+pub(super) fn write(folder: &Path, id: &str, bytes: &mut dyn Read) -> Result<(), MailError> {
     let failed = |error: std::io::Error| MailError::transient(format!("the mail folder {}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let name = message.id().split('@').next().unwrap_or_default();
+    let name = id.split('@').next().unwrap_or_default();
     let (part, whole) = (folder.join(format!(".{name}.part")), folder.join(format!("{name}.eml")));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&part).map_err(failed)?;
-    file.write_all(message.bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    if whole.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    // What a killed process left of it is written over.
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&part).map_err(failed)?;
+    std::io::copy(bytes, &mut file).and_then(|_| file.sync_all()).map_err(failed)?;
     std::fs::rename(&part, &whole).map_err(failed)?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }

@@ -79,6 +79,7 @@ pub struct Page {
 #[derive(Serialize)]
 struct Values<'a> {
     letter: &'a Letter,
+    language: &'a str,
     heading: String,
     fact_lines: Vec<String>,
     paragraphs: Vec<String>,
@@ -92,6 +93,14 @@ impl Letter {
     /// # Errors
     /// When a template fails, which the tests rule out.
     pub fn lay_out(&self) -> Result<Page, MailError> {
+        self.lay_out_in("en")
+    }
+
+    /// Lays it out, in this language.
+    ///
+    /// # Errors
+    /// When a template fails, which the tests rule out.
+    pub fn lay_out_in(&self, language: &str) -> Result<Page, MailError> {
         let mut environment = Environment::new();
         let broken = |error: minijinja::Error| MailError::permanent(format!("a letter cannot be laid out: {error}"));
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(broken)?;
@@ -109,6 +118,7 @@ impl Letter {
         let table_lines = self.table.as_ref().map(Table::lines).unwrap_or_default();
         let values = Value::from(Serde(Values {
             letter: self,
+            language,
             heading: wrap(&self.heading, 76),
             fact_lines: facts,
             paragraphs,

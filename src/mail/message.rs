@@ -1,10 +1,11 @@
 //! A message as bytes: built once, then only carried.
 
 use chrono::{DateTime, Utc};
-use lettre::message::{Mailbox as Box_, MultiPart, header};
+use lettre::message::{Attachment, Body, Mailbox as Box_, MessageBuilder, MultiPart, SinglePart, header};
 
 use super::MailError;
-use super::address::{Address, Mailbox, plain};
+use super::address::{Address, Mailbox, file_name, plain};
+use super::pgp::Keys;
 
 /// What a message is made from.
 pub struct Draft<'a> {
@@ -20,6 +21,28 @@ pub struct Draft<'a> {
     pub html: &'a str,
     /// When it was written.
     pub date: DateTime<Utc>,
+}
+
+/// A file that goes with a message.
+pub struct Part {
+    /// Its name; made plain.
+    pub name: String,
+    /// `application/json` and the like.
+    pub media_type: &'static str,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// A message with files, under an id that is the same however often it is built.
+pub struct Parcel<'a> {
+    /// What stands before the `@` of the message's id.
+    pub id: &'a str,
+    /// What it says.
+    pub draft: Draft<'a>,
+    /// What goes with it.
+    pub parts: Vec<Part>,
+    /// Who can read it; without keys everybody on its way can.
+    pub keys: Option<&'a Keys>,
 }
 
 /// A finished message: envelope and bytes.
@@ -40,20 +63,32 @@ impl Message {
     pub fn build(draft: &Draft<'_>) -> Result<Self, MailError> {
         let seconds = u64::try_from(draft.date.timestamp()).unwrap_or_default();
         let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, draft.date.timestamp_subsec_nanos());
-        let id = format!("retentiond.{}@{}", uuid::Uuid::new_v7(stamp).simple(), draft.from.address().host());
-        let broken =
-            |error: &dyn std::fmt::Display| MailError::permanent(format!("the message cannot be built: {error}"));
-        let mut builder = lettre::Message::builder()
-            .from(boxed(draft.from)?)
-            .subject(plain(draft.subject, 240))
-            .message_id(Some(format!("<{id}>")))
-            .date(draft.date.into())
-            .raw_header(raw("Auto-Submitted", "auto-generated"))
-            .raw_header(raw("X-Auto-Response-Suppress", "All"));
+        let id = format!("retentiond.{}", uuid::Uuid::new_v7(stamp).simple());
+        Self::finish(&id, draft, said(draft))
+    }
+
+    /// Builds one with files. With keys all of it is encrypted as OpenPGP/MIME (RFC 3156) but its envelope and its subject.
+    ///
+    /// # Errors
+    /// When it has no recipient, or the keys cannot be used any more.
+    pub fn parcel(parcel: Parcel<'_>) -> Result<Self, MailError> {
+        let mut inner = MultiPart::mixed().multipart(said(&parcel.draft));
+        for part in parcel.parts {
+            inner = inner.singlepart(attached(part)?);
+        }
+        let whole = match parcel.keys {
+            None => inner,
+            Some(keys) => sealed(&keys.encrypt(inner.formatted())?)?,
+        };
+        Self::finish(parcel.id, &parcel.draft, whole)
+    }
+
+    fn finish(id: &str, draft: &Draft<'_>, parts: MultiPart) -> Result<Self, MailError> {
+        let id = format!("{id}@{}", draft.from.address().host());
+        let mut builder = head(&id, draft)?;
         for to in draft.to {
             builder = builder.to(boxed(to)?);
         }
-        let parts = MultiPart::alternative_plain_html(lines(draft.text), lines(draft.html));
         let bytes = builder.multipart(parts).map_err(|error| broken(&error))?.formatted();
         if draft.to.is_empty() || !is_clean(&bytes) {
             return Err(broken(&"it has no recipient, or a line that may not be sent"));
@@ -81,6 +116,49 @@ impl Message {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+fn broken(error: &dyn std::fmt::Display) -> MailError {
+    MailError::permanent(format!("the message cannot be built: {error}"))
+}
+
+fn head(id: &str, draft: &Draft<'_>) -> Result<MessageBuilder, MailError> {
+    Ok(lettre::Message::builder()
+        .from(boxed(draft.from)?)
+        .subject(plain(draft.subject, 240))
+        .message_id(Some(format!("<{id}>")))
+        .date(draft.date.into())
+        .raw_header(raw("Auto-Submitted", "auto-generated"))
+        .raw_header(raw("X-Auto-Response-Suppress", "All")))
+}
+
+/// The words, both ways.
+fn said(draft: &Draft<'_>) -> MultiPart {
+    MultiPart::alternative_plain_html(lines(draft.text), lines(draft.html))
+}
+
+/// A file as a part of a message: always in base64, so that no server on the way touches a line of it.
+fn attached(part: Part) -> Result<SinglePart, MailError> {
+    let kind = header::ContentType::parse(part.media_type).map_err(|error| broken(&error))?;
+    let body = Body::new_with_encoding(part.bytes, header::ContentTransferEncoding::Base64)
+        .map_err(|_| broken(&"a file cannot be attached"))?;
+    Ok(Attachment::new(file_name(&part.name)).body(body, kind))
+}
+
+/// The two parts of RFC 3156, section 4.
+fn sealed(armored: &str) -> Result<MultiPart, MailError> {
+    let kind = |text: &str| header::ContentType::parse(text).map_err(|error| broken(&error));
+    let plain = |text: &str| {
+        Body::new_with_encoding(lines(text), header::ContentTransferEncoding::SevenBit)
+            .map_err(|_| broken(&"what was encrypted is no plain text"))
+    };
+    let version = SinglePart::builder().header(kind("application/pgp-encrypted")?);
+    let content = SinglePart::builder()
+        .header(kind("application/octet-stream; name=\"encrypted.asc\"")?)
+        .header(header::ContentDisposition::inline_with_name("encrypted.asc"));
+    Ok(MultiPart::encrypted("application/pgp-encrypted".to_owned())
+        .singlepart(version.body(plain("Version: 1\n")?))
+        .singlepart(content.body(plain(armored)?)))
 }
 
 fn boxed(mailbox: &Mailbox) -> Result<Box_, MailError> {

@@ -10,14 +10,17 @@ pub mod address;
 mod folder;
 pub mod letters;
 pub mod message;
+pub mod pgp;
 pub mod settings;
 mod smtp;
 
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 pub use address::Mailbox;
-pub use message::{Draft, Message};
+pub use message::{Draft, Message, Parcel, Part};
 pub use settings::Settings;
+pub use smtp::{Carried, Follow, Phase};
 
 /// Whether a message that failed may have been sent, and whether trying again makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +39,41 @@ pub enum Certainty {
 pub struct MailError {
     /// What is known of it.
     pub certainty: Certainty,
+    /// What the server answered, where it did.
+    pub answer: Option<Answer>,
     /// What happened.
     pub message: String,
 }
 
+/// A refusing answer of a mail server, without its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its three digits.
+    pub code: u16,
+    /// The enhanced status code of RFC 3463, where it gave one.
+    pub enhanced: Option<(u16, u16, u16)>,
+}
+
+impl Answer {
+    /// Whether it says that the mailbox, or the server's disk, is full just now: `X.2.2` and `X.3.1`, whichever digit they
+    /// begin with, and `552` and `452` where nothing more exact is said.
+    pub fn is_full(self) -> bool {
+        match self.enhanced {
+            Some((_, subject, detail)) => matches!((subject, detail), (2, 2) | (3, 1)),
+            None => matches!(self.code, 452 | 552),
+        }
+    }
+}
+
 impl MailError {
-    fn permanent(message: impl Into<String>) -> Self {
-        Self { certainty: Certainty::Permanent, message: message.into() }
+    /// It was not sent, and will not be as it is.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self { certainty: Certainty::Permanent, answer: None, message: message.into() }
     }
 
-    fn transient(message: impl Into<String>) -> Self {
-        Self { certainty: Certainty::Transient, message: message.into() }
+    /// It was not sent; later it may be.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self { certainty: Certainty::Transient, answer: None, message: message.into() }
     }
 }
 
@@ -84,12 +111,28 @@ impl Mailer {
     /// With what is known of the message.
     pub fn send(&self, message: &Message) -> Result<(), MailError> {
         match self {
-            Self::Smtp(server) => server.send(message),
-            Self::Folder(folder) => folder::write(folder, message),
+            Self::Smtp(server) => {
+                let carried = Carried { id: message.id(), from: message.from(), to: message.to() };
+                server.send(&carried, &mut message.bytes(), &mut Unseen)
+            }
+            Self::Folder(folder) => folder::write(folder, message.id(), &mut message.bytes()),
             Self::Memory(kept) => {
                 kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message.clone());
                 Ok(())
             }
+        }
+    }
+
+    /// Sends one message from where it lies, telling of each phase before it is begun.
+    ///
+    /// # Errors
+    /// With what is known of the message; and those of `follow`, after which nothing more was done.
+    pub fn carry(&self, carried: &Carried<'_>, bytes: &mut dyn Read, follow: &mut dyn Follow) -> Result<(), MailError> {
+        match self {
+            Self::Smtp(server) => server.send(carried, bytes, follow),
+            // A folder takes a message whole or not at all, and knows it again by its name: there is no doubt.
+            Self::Folder(folder) => folder::write(folder, carried.id, bytes),
+            Self::Memory(_) => Err(MailError::permanent("memory is for messages that are built at once")),
         }
     }
 
@@ -111,6 +154,15 @@ impl Mailer {
             Self::Memory(kept) => kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
             Self::Smtp(_) | Self::Folder(_) => Vec::new(),
         }
+    }
+}
+
+/// Nobody follows.
+struct Unseen;
+
+impl Follow for Unseen {
+    fn reach(&mut self, _: Phase) -> Result<(), MailError> {
+        Ok(())
     }
 }
 

@@ -3,7 +3,14 @@
 //! lettre's own `from_url("smtp://…")` speaks no TLS at all, and its transports hide the phase that failed. Here STARTTLS
 //! is required before anything else is said, AUTH is spoken on TLS only, and only the phase after the final dot leaves a
 //! doubt.
+//!
+//! **Invariant.** Whoever follows a message ([`Follow`]) is told of a phase before its first byte is written, of the final
+//! dot too, and what they refuse is not done: the connection is dropped instead, and a server keeps nothing of a message
+//! whose dot never came. Test: `outbox` (every answer at every phase, cuts, kills at each persisted phase).
 
+use std::cell::Cell;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -14,9 +21,64 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 
+use super::address::Address;
 use super::settings::{Place, Settings, secret};
-use super::{Certainty, MailError, Message};
+use super::{Answer, Certainty, MailError};
 use crate::redact::Sealed;
+
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The server is being connected, TLS is spoken, and who we are.
+    Connecting,
+    /// The sender is being named.
+    Sender,
+    /// The recipients are being named.
+    Recipients,
+    /// The server is asked whether it takes a message now.
+    Data,
+    /// The message is being written.
+    Text,
+    /// The final dot is being written: from here on the server may have the message.
+    Dot,
+}
+
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] = [Self::Connecting, Self::Sender, Self::Recipients, Self::Data, Self::Text, Self::Dot];
+
+    /// The word in the state.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Sender => "sender",
+            Self::Recipients => "recipients",
+            Self::Data => "data",
+            Self::Text => "text",
+            Self::Dot => "dot",
+        }
+    }
+}
+
+/// Follows a message on its way.
+pub trait Follow {
+    /// The next phase is about to begin.
+    ///
+    /// # Errors
+    /// When it must not: nothing more is said to the server.
+    fn reach(&mut self, phase: Phase) -> Result<(), MailError>;
+}
+
+/// A message's envelope.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// Its id, without brackets.
+    pub id: &'a str,
+    /// The sender.
+    pub from: &'a Address,
+    /// Who gets it.
+    pub to: &'a [Address],
+}
 
 /// No answer for so long ends the attempt. RFC 5321 allows servers five minutes at the final dot.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,33 +147,152 @@ impl Server {
         answer
     }
 
-    pub(super) fn send(&self, message: &Message) -> Result<(), MailError> {
+    pub(super) fn send(
+        &self,
+        carried: &Carried<'_>,
+        bytes: &mut dyn Read,
+        follow: &mut dyn Follow,
+    ) -> Result<(), MailError> {
+        follow.reach(Phase::Connecting)?;
         let mut connection = self.connect()?;
-        let sent = self.deliver(&mut connection, message);
-        // A polite end; whatever becomes of it, the message's fate is known.
-        connection.abort();
-        sent
+        let sent = self.deliver(&mut connection, carried, bytes, follow);
+        // A polite end where the server waits for a command; whatever becomes of it, the message's fate is known.
+        if !matches!(sent, Err(Ended::InTheText(_))) {
+            connection.abort();
+        }
+        sent.map_err(|ended| match ended {
+            Ended::Between(error) | Ended::InTheText(error) => error,
+        })
     }
 
-    fn deliver(&self, connection: &mut SmtpConnection, message: &Message) -> Result<(), MailError> {
-        let failed = |error: Error| before(&error, &self.place);
-        let address = |address: &super::address::Address| {
+    fn deliver(
+        &self,
+        connection: &mut SmtpConnection,
+        carried: &Carried<'_>,
+        bytes: &mut dyn Read,
+        follow: &mut dyn Follow,
+    ) -> Result<(), Ended> {
+        let address = |address: &Address| {
             let parsed = address.as_str().parse::<lettre::Address>();
             parsed.map_err(|_| MailError::permanent("an address was refused"))
         };
-        connection.command(Mail::new(Some(address(message.from())?), Vec::new())).map_err(failed)?;
-        for to in message.to() {
+        follow.reach(Phase::Sender)?;
+        self.say(connection, Mail::new(Some(address(carried.from)?), Vec::new()), 2)?;
+        follow.reach(Phase::Recipients)?;
+        for to in carried.to {
             // One recipient refused: nobody has got it yet, and nobody gets it twice when it is tried again.
-            connection.command(Rcpt::new(address(to)?, Vec::new())).map_err(failed)?;
+            self.say(connection, Rcpt::new(address(to)?, Vec::new()), 2)?;
         }
-        connection.command(Data).map_err(failed)?;
-        if connection.set_timeout(Some(PATIENCE_AT_THE_DOT)).is_err() {
-            return Err(MailError::transient("the connection broke before the message"));
-        }
-        // lettre ends the text with CR LF, dot, CR LF.
-        let text = message.bytes().strip_suffix(b"\r\n").unwrap_or(message.bytes());
-        connection.message(text).map(drop).map_err(|error| after(&error, &self.place))
+        follow.reach(Phase::Data)?;
+        self.say(connection, Data, 3)?;
+        follow.reach(Phase::Text).map_err(Ended::InTheText)?;
+        connection
+            .set_timeout(Some(PATIENCE_AT_THE_DOT))
+            .map_err(|_| Ended::InTheText(MailError::transient("the connection broke before the message")))?;
+        self.write(connection, bytes, follow)
     }
+
+    /// Says one command. An answer of another kind than the one that goes on is none: after a `250` to DATA the message's
+    /// own lines would be read as commands.
+    fn say(
+        &self,
+        connection: &mut SmtpConnection,
+        command: impl std::fmt::Display,
+        kind: u16,
+    ) -> Result<(), MailError> {
+        let answer = connection.command(command).map_err(|error| before(&error, &self.place))?;
+        let code = u16::from(answer.code());
+        if code / 100 == kind {
+            return Ok(());
+        }
+        let Place { host, port, .. } = &self.place;
+        Err(MailError::transient(format!("{host}:{port} answered {code} where that makes no sense")))
+    }
+
+    fn write(
+        &self,
+        connection: &mut SmtpConnection,
+        bytes: &mut dyn Read,
+        follow: &mut dyn Follow,
+    ) -> Result<(), Ended> {
+        let dotted = Cell::new(false);
+        let text = Text { source: bytes, held: Vec::new(), ended: false, follow, dotted: &dotted };
+        // lettre writes the dot as soon as the text is at its end and offers no other way out; so whoever must not let it
+        // be written unwinds, without a panic's message, and the connection is dropped.
+        let written = catch_unwind(AssertUnwindSafe(|| connection.message_iter(text)));
+        match written {
+            Ok(Ok(answer)) if u16::from(answer.code()) / 100 == 2 => Ok(()),
+            // lettre takes `3xx` for a good answer, too; after the dot it is none.
+            Ok(Ok(answer)) => Err(doubt(&format!("answered {}", u16::from(answer.code())), &self.place).into()),
+            Ok(Err(error)) if dotted.get() => Err(after(&error, &self.place).into()),
+            Ok(Err(error)) => Err(Ended::InTheText(before(&error, &self.place))),
+            Err(thrown) => Err(Ended::InTheText(match thrown.downcast::<MailError>() {
+                Ok(error) => *error,
+                Err(panic) => resume_unwind(panic),
+            })),
+        }
+    }
+}
+
+/// Where a delivery ended.
+enum Ended {
+    /// Where the server waits for a command.
+    Between(MailError),
+    /// Within the message's text, where a command would be read as a part of it.
+    InTheText(MailError),
+}
+
+impl From<MailError> for Ended {
+    fn from(error: MailError) -> Self {
+        Self::Between(error)
+    }
+}
+
+/// The text in pieces. The last line's end is held back, since lettre ends the text with CR LF, dot, CR LF.
+struct Text<'a> {
+    source: &'a mut dyn Read,
+    held: Vec<u8>,
+    ended: bool,
+    follow: &'a mut dyn Follow,
+    dotted: &'a Cell<bool>,
+}
+
+impl Iterator for Text<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        const PIECE: usize = 64 * 1024;
+        if !self.ended {
+            let mut piece = std::mem::take(&mut self.held);
+            let held = piece.len();
+            piece.resize(held + PIECE, 0);
+            let read = match self.source.read(&mut piece[held..]) {
+                Ok(read) => read,
+                Err(error) => throw(MailError::transient(format!("the finished message cannot be read: {error}"))),
+            };
+            piece.truncate(held + read);
+            if read > 0 {
+                let keep = piece.len().min(2);
+                self.held = piece.split_off(piece.len() - keep);
+                return Some(piece);
+            }
+            self.ended = true;
+            let last = piece.strip_suffix(b"\r\n").unwrap_or(&piece).to_vec();
+            if !last.is_empty() {
+                return Some(last);
+            }
+        }
+        if let Err(error) = self.follow.reach(Phase::Dot) {
+            throw(error);
+        }
+        self.dotted.set(true);
+        None
+    }
+}
+
+/// Leaves lettre's loop; see [`Server::write`].
+fn throw(error: MailError) -> ! {
+    resume_unwind(Box::new(error))
 }
 
 /// A failure before the message was handed over.
@@ -121,7 +302,7 @@ fn before(error: &Error, place: &Place) -> MailError {
     } else {
         Certainty::Transient
     };
-    MailError { certainty, message: text(error, place) }
+    MailError { certainty, answer: answer(error), message: text(error, place) }
 }
 
 /// A failure after it: an answer says that the message was not taken, anything else says nothing.
@@ -129,15 +310,41 @@ fn after(error: &Error, place: &Place) -> MailError {
     if error.is_permanent() || error.is_transient() {
         return before(error, place);
     }
-    let message = format!("{}; whether the message was taken is not known", text(error, place));
-    MailError { certainty: Certainty::Uncertain, message }
+    MailError {
+        certainty: Certainty::Uncertain,
+        answer: None,
+        message: format!("{}; whether the message was taken is not known", text(error, place)),
+    }
+}
+
+/// An answer after the dot that says neither.
+fn doubt(what: &str, place: &Place) -> MailError {
+    let Place { host, port, .. } = place;
+    let message = format!("{host}:{port} {what} at the end; whether the message was taken is not known");
+    MailError { certainty: Certainty::Uncertain, answer: None, message }
+}
+
+/// What the server answered. Of its words only an enhanced status code is read: they may repeat an address.
+fn answer(error: &Error) -> Option<Answer> {
+    let code = u16::from(error.status()?);
+    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let mut parts = words.split_whitespace().next().unwrap_or_default().splitn(3, '.').map(str::parse::<u16>);
+    let enhanced = match (parts.next(), parts.next(), parts.next()) {
+        (Some(Ok(class @ (2 | 4 | 5))), Some(Ok(subject)), Some(Ok(detail))) => Some((class, subject, detail)),
+        _ => None,
+    };
+    Some(Answer { code, enhanced })
 }
 
 /// What happened, without the server's own words after its number: they may repeat an address.
 fn text(error: &Error, place: &Place) -> String {
     let Place { host, port, .. } = place;
     match error.status() {
-        Some(code) => format!("{host}:{port} answered {code}"),
+        Some(code) => {
+            let enhanced = answer(error).and_then(|answer| answer.enhanced);
+            let enhanced = enhanced.map(|(class, subject, detail)| format!(" {class}.{subject}.{detail}"));
+            format!("{host}:{port} answered {code}{}", enhanced.unwrap_or_default())
+        }
         None => {
             let mut words = error.to_string();
             words.retain(|c| !c.is_control());

@@ -127,8 +127,8 @@ fn run(program: &str, args: &[&str]) {
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// An authority, the server's certificate for `localhost`, and another authority.
-fn certificates(place: &Path) {
+/// Writes an authority, the server's certificate for `localhost`, and another authority.
+pub fn certificates(place: &Path) {
     let at = |name: &str| place.join(name).display().to_string();
     let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
     for (name, subject) in [("ca", "/CN=Test authority"), ("other", "/CN=Another authority")] {

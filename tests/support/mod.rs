@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails must fail its test")]
 
+pub mod fake_smtp;
 pub mod mail_server;
 pub mod project;
 pub mod random;

@@ -13,6 +13,9 @@ use crate::redact::Sealed;
 use crate::store::conn::on;
 use crate::store::{Access, Conn, ErrorKind, StoreError};
 
+/// In place of a month: the key that stays.
+const LASTING: &str = "lasting";
+
 /// The key of hashes made in a month.
 #[derive(Clone)]
 pub struct HashKey {
@@ -73,12 +76,39 @@ pub fn hash_key(conn: &mut Conn, now: DateTime<Utc>) -> Result<HashKey, StoreErr
     found.map_or_else(|| Err(made.err().unwrap_or_else(|| StoreError::new(ErrorKind::Other, "no key"))), Ok)
 }
 
+/// The key for hashes that must stay comparable for years; made when there is none. Never forgotten.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn lasting_key(conn: &mut Conn, now: DateTime<Utc>) -> Result<Sealed, StoreError> {
+    let find = |conn: &mut Conn| {
+        let query = erasure_keys::table.filter(erasure_keys::epoch.eq(LASTING)).select(erasure_keys::secret);
+        let found: Result<Option<String>, StoreError> = on!(conn, raw => query.first(raw).optional()).map_err(failed);
+        found
+    };
+    if let Some(secret) = find(conn)? {
+        return Ok(Sealed::new(secret));
+    }
+    let row = (
+        erasure_keys::epoch.eq(LASTING),
+        erasure_keys::secret.eq(random()?),
+        erasure_keys::created_at.eq(now.naive_utc()),
+    );
+    let made = on!(conn, raw => diesel::insert_into(erasure_keys::table).values(row).execute(raw)).map_err(failed);
+    // Another process may have made it at the same moment; then its key holds.
+    match find(conn)? {
+        Some(secret) => Ok(Sealed::new(secret)),
+        None => Err(made.err().unwrap_or_else(|| StoreError::new(ErrorKind::Other, "no key"))),
+    }
+}
+
 /// All keys that are still needed.
 ///
 /// # Errors
 /// When the state cannot be read.
 pub fn hash_keys(conn: &mut Conn) -> Result<Vec<HashKey>, StoreError> {
-    let query = erasure_keys::table.select((erasure_keys::epoch, erasure_keys::secret));
+    let query =
+        erasure_keys::table.filter(erasure_keys::epoch.ne(LASTING)).select((erasure_keys::epoch, erasure_keys::secret));
     let rows: Vec<(String, String)> = on!(conn, raw => query.load(raw)).map_err(failed)?;
     Ok(rows.into_iter().map(|(epoch, secret)| HashKey { epoch, secret: Sealed::new(secret) }).collect())
 }
@@ -197,8 +227,10 @@ pub fn forget_expired(conn: &mut Conn, now: DateTime<Utc>) -> Result<(), StoreEr
     }
     let needed: Vec<String> = every_unexpired(conn, now)?.into_iter().map(|record| record.epoch).collect();
     let this_month = now.format("%Y-%m").to_string();
-    let keys =
-        erasure_keys::table.filter(erasure_keys::epoch.ne_all(needed)).filter(erasure_keys::epoch.ne(this_month));
+    let keys = erasure_keys::table
+        .filter(erasure_keys::epoch.ne_all(needed))
+        .filter(erasure_keys::epoch.ne(this_month))
+        .filter(erasure_keys::epoch.ne(LASTING));
     on!(conn, raw => diesel::delete(keys).execute(raw)).map(drop).map_err(failed)
 }
 

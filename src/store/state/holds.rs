@@ -79,3 +79,14 @@ pub fn release_case(
         (holds::released_at.eq(now.naive_utc()), holds::released_by.eq(by), holds::approved_by.eq(approved_by));
     on!(conn, raw => diesel::update(mine).set(changes).execute(raw)).map_err(|error| StoreError::from_catalog(&error))
 }
+
+/// Remembers who was the first of two persons to ask for the release of a case.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn ask_release(conn: &mut Conn, case: &str, by: &str) -> Result<(), StoreError> {
+    let mine = holds::table.filter(holds::hold_case.eq(case)).filter(holds::released_at.is_null());
+    on!(conn, raw => diesel::update(mine).set(holds::released_by.eq(by)).execute(raw))
+        .map(drop)
+        .map_err(|error| StoreError::from_catalog(&error))
+}

@@ -1,4 +1,4 @@
-//! retentiond's own memory: runs, their steps, slots, leases, pauses, holds. Typed tables, one schema for all three databases; no upsert
+//! retentiond's own memory: runs, slots, leases, pauses, holds, requests, the outbox. Typed tables, one schema for all three databases; no upsert
 //! and no `RETURNING`, which they do not share.
 
 mod alerts;
@@ -8,7 +8,9 @@ mod gone;
 mod holder;
 mod holds;
 mod lease;
+mod outbox;
 mod plans;
+mod requests;
 mod runs;
 mod schedules;
 mod schema;
@@ -28,15 +30,22 @@ pub use alerts::{
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use erasures::{
     ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,
-    mark_store, random as new_secret, receipt, store_marks, unexpired, unmark_store,
+    lasting_key, mark_store, random as new_secret, receipt, store_marks, unexpired, unmark_store,
 };
 pub use gone::{Watch, any_gone, begin_watch, forget_returned, forget_unseen, gone_since, note_gone, note_look, watch};
 pub use holder::this_process;
-pub use holds::{HoldRecord, add_hold, all_holds, release_case};
+pub use holds::{HoldRecord, add_hold, all_holds, ask_release, release_case};
 pub use lease::{Lease, LeaseError};
+pub use outbox::{
+    Attempt, MailRecord, MailState, due_mails, end_attempt, mail_again, mails, note_phase, settle_mails, take_mail,
+};
 pub use plans::{
     PlanRecord, approve_plan, find_plan, follow_policy, followed_policy, forget_plans, last_plan, remember_plan,
     standing_approvals, use_approval,
+};
+pub use requests::{
+    RequestRecord, add_request, end_request, extend_request, forget_requests, knows_origin, new_request_id, note_problem,
+    open_requests, post, request, requests,
 };
 pub use runs::{
     End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, knows_run, last_success, new_id,

@@ -248,3 +248,61 @@ diesel::table! {
         since -> Timestamp,
     }
 }
+
+diesel::table! {
+    report_requests (id) {
+        id -> Text,
+        job -> Text,
+        origin -> Text,
+        origin_key -> Nullable<Text>,
+        person_kind -> Text,
+        secret -> Text,
+        digests -> Text,
+        range_from -> Nullable<Timestamp>,
+        range_to -> Nullable<Timestamp>,
+        asked_by -> Text,
+        asked_at -> Timestamp,
+        due_at -> Timestamp,
+        extended_at -> Nullable<Timestamp>,
+        extended_by -> Nullable<Text>,
+        extended_why -> Nullable<Text>,
+        stage -> Text,
+        problem -> Nullable<Text>,
+        counts -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+        ended_by -> Nullable<Text>,
+        ended_why -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        request -> Text,
+        sender -> Text,
+        recipient -> Text,
+        message_id -> Text,
+        host -> Text,
+        spool -> Text,
+        digest -> Text,
+        bytes -> BigInt,
+        posted_at -> Timestamp,
+        give_up_at -> Timestamp,
+        state -> Text,
+        phase -> Nullable<Text>,
+        attempt -> Integer,
+        not_before -> Timestamp,
+        note -> Nullable<Text>,
+        ended_at -> Nullable<Timestamp>,
+        decided_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    outbox_phases (letter, attempt, phase) {
+        letter -> Text,
+        attempt -> Integer,
+        phase -> Text,
+        reached_at -> Timestamp,
+    }
+}

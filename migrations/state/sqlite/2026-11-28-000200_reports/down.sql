@@ -1,0 +1,3 @@
+DROP TABLE outbox_phases;
+DROP TABLE outbox;
+DROP TABLE report_requests;
