@@ -223,6 +223,9 @@ impl<'a> Outbox<'a> {
             if name.ends_with(".files") {
                 return request.ended_at.is_none_or(|ended| now - ended.and_utc() < still_there);
             }
+            if name.ends_with(".whom") {
+                return request.is_open();
+            }
             let unsent = |mail: &&MailRecord| mail.spool == name && !mail.is(MailState::Sent);
             request.is_open() && mails.iter().any(|mail| unsent(&mail))
         };

@@ -47,6 +47,8 @@ impl Center {
         let voice = project.path("recordings");
         std::fs::create_dir(&voice).unwrap();
         project.env("RETENTIOND_STATE_URL", &state).env("RETENTIOND_VOICE_URL", &format!("file:{}", voice.display()));
+        let mail = format!("file:{}", project.path("mail").display());
+        project.env("RETENTIOND_SMTP_URL", &mail);
         urls.insert("state", state);
         let center = Self { project, urls };
         center.project.run(&[&["seed"], size].concat()).expect_code(0);

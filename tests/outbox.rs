@@ -41,7 +41,14 @@ fn anything(random: &mut Random) -> Option<(At, Do)> {
         "250",
         "999 what",
     ];
-    match random.below(8) {
+    // A good answer in the midst of the text would be a lie that no client can see through.
+    if at == At::Text && random.coin() {
+        return Some((
+            at,
+            Do::Say(["421 4.3.2 going down", "552 5.3.4 too large"][usize::from(random.coin())].to_owned()),
+        ));
+    }
+    match random.below(if at == At::Text { 4 } else { 8 }) {
         0 => None,
         1 | 2 => Some((at, Do::Cut(random.coin()))),
         3 => Some((at, Do::Half(random.coin()))),
@@ -160,6 +167,66 @@ fn an_uncertain_mail_is_sent_again_by_a_person_only_and_under_the_same_id() {
     bed.send();
     assert_eq!((bed.record(&mail).state.as_str(), bed.taken(&mail)), ("sent", 2));
     assert!(!bed.again(&mail), "what was sent is not sent again");
+}
+
+/// Hostile words in every field: on the wire there are the commands that were meant and no others, and the message is
+/// what was finished, byte for byte.
+#[test]
+fn hostile_words_are_no_commands() {
+    let pieces = [
+        "\r\n.\r\n",
+        "\n.\n",
+        "\r.\r",
+        ".",
+        "..",
+        "\r\nRCPT TO:<x@y.z>\r\n",
+        "MAIL FROM:<x@y.z>",
+        "\0",
+        "\r\nBcc: x@y.z",
+        "\u{2028}",
+        "\u{202e}",
+        "é",
+        "😀",
+        "\"",
+        "\\",
+        "<",
+        ">",
+        "=?utf-8?q?x?=",
+        "--",
+        "\r\n--",
+        "QUIT",
+        "\r\nDATA\r\n",
+        " ",
+        "\t",
+        "\u{85}",
+    ];
+    let mut random = Random::seeded("hostile words");
+    let mut words = || -> String {
+        let count = random.below(12);
+        (0..count).map(|_| pieces[usize::try_from(random.below(pieces.len() as u64)).unwrap()]).collect()
+    };
+    let mut bed = Bed::new();
+    let mails = if long() { 4_000 } else { 120 };
+    for number in 0..mails {
+        let request = format!("h{number}");
+        let mail = bed.post_hostile(&request, [words(), words(), words(), words(), words()]);
+        let finished = std::fs::read(bed.folder().join(bed.record(&mail).spool)).unwrap();
+        bed.send();
+        let taken = bed.server.taken().pop().unwrap();
+        let verbs: Vec<&str> = taken.commands.iter().map(|line| line.split([' ', ':', '\r']).next().unwrap()).collect();
+        assert_eq!(verbs, ["EHLO", "MAIL", "RCPT", "DATA"], "{:?}", taken.commands);
+        assert_eq!(taken.commands[2], "RCPT TO:<dpo@example.org>\r\n");
+        assert_eq!(undotted(&taken.wire), finished);
+        bed.forget(&mail);
+    }
+    assert_eq!(bed.server.taken().len(), mails);
+    assert!(bed.server.commands().iter().all(|line| !line.contains("x@y.z")));
+}
+
+/// What a server makes of the text on the wire.
+fn undotted(wire: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(wire.to_vec()).unwrap();
+    text.split_inclusive("\r\n").map(|line| line.strip_prefix('.').unwrap_or(line)).collect::<String>().into_bytes()
 }
 
 #[test]

@@ -153,7 +153,38 @@ impl Stage {
             &[0],
         )?;
         self.run("A court asks for some contacts: they stay, whatever the policy says.", &HOLD, &[0])?;
-        self.run("Which holds stand?", &["hold", "list"], &[0])
+        self.run("Which holds stand?", &["hold", "list"], &[0])?;
+        self.mailed()
+    }
+
+    /// The same report again, by mail.
+    fn mailed(&self) -> Result<(), Failure> {
+        let failed =
+            |error: std::io::Error| Failure::new(Exit::Failed, format!("error: {}: {error}", self.directory.display()));
+        let whom = self.directory.join("whom.txt");
+        std::fs::write(&whom, "7\n").map_err(failed)?;
+        let whom = format!("@{}", whom.display());
+        let ask = ["report", "--user", whom.as_str()];
+        self.run(
+            "A user asks what is held about them, and the data protection officer is to get it by mail.",
+            &ask,
+            &[0],
+        )?;
+        self.run("The next run mails the report: here, into a folder.", &["run", "reports"], &[0])?;
+        self.run("It was sent once, and nothing is held for it any more.", &["report", "list", "--all"], &[0])?;
+        let folder = self.directory.join("mail");
+        let mails: Vec<PathBuf> =
+            std::fs::read_dir(&folder).map_err(failed)?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        expect(mails.len() == 1, "one request is one mail")?;
+        for mail in mails {
+            say!("\n{}, as far as it can be read by everybody on its way:", mail.display());
+            let text = std::fs::read_to_string(&mail).map_err(failed)?;
+            text.lines()
+                .take_while(|line| !line.starts_with("Content-Type: text/html"))
+                .take(40)
+                .for_each(|line| say!("  {line}"));
+        }
+        Ok(())
     }
 
     /// A customer asks to be forgotten.

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::progress::Shown;
-use super::whom::{Named, Whom, ask, can_ask};
-use super::{Cli, Format};
+use super::whom::{Whom, ask, can_ask};
+use super::{Cli, Format, SocketArgs, remote};
 use crate::clock::Clock;
 use crate::control::erasing::{self, Prepared};
 use crate::control::ran::{Ended, Ran, Refusal};
 use crate::control::receipt::Receipt;
 use crate::control::runner::{Cause, Occasion, Options};
 use crate::control::{Exit, Failure};
-use crate::plan::{Plan, describe};
+use crate::daemon::socket::Ask;
+use crate::plan::describe;
+use crate::redact::Sealed;
 use crate::stop::Stop;
 
 /// The options of an erasure.
@@ -33,10 +35,15 @@ pub struct EraseArgs {
     /// As fast as the databases can.
     #[arg(long)]
     unpaced: bool,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 /// Erases one person.
 pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return ask_daemon(cli, args, &place);
+    }
     let stop = Stop::on_signals().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
     let clock = Clock::system();
     let site = cli.site()?;
@@ -53,7 +60,7 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    confirm(args, &named, &plan)?;
+    confirm(args, &named.given, &plan.plan, plan.rows)?;
     let options = Options {
         released: Vec::new(),
         unpaced: args.unpaced,
@@ -69,46 +76,69 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
     shown.finish();
     let (ran, receipt) = result?;
     if let (Some(receipt), Some(folder)) = (&receipt, &args.out) {
-        write(receipt, folder)?;
+        let json = serde_json::to_string_pretty(receipt).unwrap_or_default() + "\n";
+        write(&receipt.erasure, (&json, &format!("{receipt}\n")), folder)?;
     }
     show(cli, &prepared, &ran, receipt.as_ref());
     Ok(ran.exit())
 }
 
+/// The daemon plans and erases; who asks sees the plan, and confirms exactly it.
+fn ask_daemon(cli: &Cli, args: &EraseArgs, place: &Path) -> Result<Exit, Failure> {
+    let (person, given) = args.whom.to_person()?;
+    let planned = remote::ask(cli, place, Ask::EraseDryRun { person: person.clone() })?;
+    if args.dry_run || cli.format == Format::Text {
+        remote::print(cli, &planned.text, planned.json.as_ref());
+    }
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    let found = |pointer: &str| planned.json.as_ref().and_then(|json| json.pointer(pointer)).cloned();
+    let plan = found("/jobs/0/plan").and_then(|plan| plan.as_str().map(str::to_owned)).unwrap_or_default();
+    let rows = found("/jobs/0/rows").and_then(|rows| rows.as_u64()).unwrap_or_default();
+    confirm(args, &given, &plan, rows)?;
+    let done = remote::ask(cli, place, Ask::Erase { person, plan })?;
+    let receipt = done.json.as_ref().and_then(|json| json.get("receipt")).filter(|receipt| !receipt.is_null());
+    if let (Some(receipt), Some(folder)) = (receipt, &args.out) {
+        let id = receipt.get("erasure").and_then(|id| id.as_str()).unwrap_or_default();
+        let json = serde_json::to_string_pretty(receipt).unwrap_or_default() + "\n";
+        write(id, (&json, &format!("{}\n", done.text)), folder)?;
+    }
+    remote::print(cli, &done.text, done.json.as_ref());
+    Ok(Exit::Done)
+}
+
 /// Nothing goes before somebody has typed the identifier again, or named the very plan.
-fn confirm(args: &EraseArgs, named: &Named, plan: &Plan) -> Result<(), Failure> {
+fn confirm(args: &EraseArgs, given: &[Sealed], plan: &str, rows: u64) -> Result<(), Failure> {
     let refused = |text: String| Err(Failure::new(Exit::Braked, text));
     match &args.yes_i_mean {
-        Some(meant) if *meant == plan.plan => Ok(()),
+        Some(meant) if meant == plan => Ok(()),
         Some(_) => refused(format!(
-            "error: the plan is {} now, not the one that was meant; look at it, and confirm that one. Nothing was removed",
-            plan.plan
+            "error: the plan is {plan} now, not the one that was meant; look at it, and confirm that one. Nothing was removed"
         )),
-        None if plan.rows == 0 => Ok(()),
+        None if rows == 0 => Ok(()),
         None if can_ask() => {
             let typed = ask("Type the identifier again to erase this person: ")?;
-            let same = named.given.iter().any(|given| {
+            let same = given.iter().any(|given| {
                 let value = given.expose().split_once('=').map_or(given.expose().as_str(), |(_, value)| value);
                 typed == *given || typed.expose() == value
             });
             if same { Ok(()) } else { refused("error: that is another one. Nothing was removed".to_owned()) }
         }
         None => refused(format!(
-            "error: nobody can confirm here. Nothing was removed; a script confirms with --yes-i-mean {}",
-            plan.plan
+            "error: nobody can confirm here. Nothing was removed; a script confirms with --yes-i-mean {plan}"
         )),
     }
 }
 
-fn write(receipt: &Receipt, folder: &Path) -> Result<(), Failure> {
+fn write(erasure: &str, (json, text): (&str, &str), folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         let text =
             format!("error: the person is erased, but the receipt cannot be written to {}: {error}", folder.display());
         Failure::new(Exit::Failed, text)
     };
-    let json = serde_json::to_string_pretty(receipt).unwrap_or_default();
-    for (ending, text) in [("json", json + "\n"), ("txt", format!("{receipt}\n"))] {
-        std::fs::write(folder.join(format!("erasure-{}.{ending}", receipt.erasure)), text).map_err(failed)?;
+    for (ending, text) in [("json", json), ("txt", text)] {
+        std::fs::write(folder.join(format!("erasure-{erasure}.{ending}")), text).map_err(failed)?;
     }
     Ok(())
 }

@@ -6,15 +6,15 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::NaiveDate;
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
 
 use super::whom::Whom;
-use super::{Cli, Format, privilege};
+use super::{Cli, Format, SocketArgs, privilege, remote};
 use crate::clock::Clock;
-use crate::control::holding::{self, Listed, NewHold};
+use crate::control::holding::{self, NewHold};
 use crate::control::{Exit, Failure, Site};
+use crate::daemon::socket::Ask;
 use crate::graph::walk::find::{self, MOST_FOUND, Search};
 use crate::holds::About;
 use crate::names::{CaseName, DataName};
@@ -24,6 +24,8 @@ use crate::plan::grouped;
 pub(super) struct HoldArgs {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,18 +71,43 @@ struct AddArgs {
 struct ReleaseArgs {
     /// The case.
     case: CaseName,
-    /// The second person, by Unix user.
+    /// The second person, by Unix user; not needed where the daemon is asked: there a second person with the role `dpo`
+    /// gives the same command.
     #[arg(long, value_name = "USER")]
-    approve_as: String,
+    approve_as: Option<String>,
 }
 
 /// Does what the subcommand says.
 pub(super) fn hold(cli: &Cli, args: &HoldArgs) -> Result<Exit, Failure> {
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return ask(cli, &place, &args.what);
+    }
     match &args.what {
         What::Add(args) => add(cli, args),
         What::List { all } => list(cli, *all),
         What::Release(args) => release(cli, args),
     }
+}
+
+/// The daemon does it.
+fn ask(cli: &Cli, place: &std::path::Path, what: &What) -> Result<Exit, Failure> {
+    let usage = |text: &str| Err(Failure::new(Exit::Usage, format!("error: {text}")));
+    let what = match what {
+        What::Add(args) if args.data.is_some() => {
+            return usage("rows of an entry are held by root on the host; the daemon holds persons");
+        }
+        What::Add(args) if args.why.trim().is_empty() => return usage("--why says nothing"),
+        What::Add(args) => {
+            let (person, _) = args.whom.to_person()?;
+            if person.from.is_some() || person.to.is_some() {
+                return usage("a hold knows no --from and --to");
+            }
+            Ask::Hold { case: args.case.clone(), person, why: args.why.clone(), until: args.until }
+        }
+        What::List { all } => Ask::Holds { all: *all },
+        What::Release(args) => Ask::Release { case: args.case.clone() },
+    };
+    remote::say(cli, place, what)
 }
 
 fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
@@ -158,86 +185,33 @@ fn list(cli: &Cli, all: bool) -> Result<Exit, Failure> {
     let site = cli.site()?;
     let memory = site.open_state()?;
     let now = Clock::system().now();
-    let stands = |listed: &Listed| listed.record.as_ref().is_none_or(|record| record.is_active(now));
-    let holds: Vec<Listed> =
-        holding::list(&site, &memory)?.into_iter().filter(|listed| all || stands(listed)).collect();
+    let mut holds = holding::list(&site, &memory)?;
+    holds.retain(|listed| all || listed.stands(now));
     match cli.format {
-        Format::Json => {
-            let holds: Vec<serde_json::Value> = holds.iter().map(|hold| json(hold, stands(hold))).collect();
-            say!("{}", serde_json::json!({ "holds": holds }));
-        }
-        Format::Text if holds.is_empty() => say!("no holds"),
-        Format::Text => say!("{}", table(&holds, site.loaded.document.timezone)),
+        Format::Json => say!("{}", holding::to_json(&holds, now)),
+        Format::Text => say!("{}", holding::table(&holds, site.loaded.document.timezone)),
     }
     Ok(Exit::Done)
 }
 
-fn json(hold: &Listed, stands: bool) -> serde_json::Value {
-    let utc = |at: NaiveDateTime| at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let record = hold.record.as_ref();
-    serde_json::json!({
-        "case": hold.case,
-        "stands": stands,
-        "what": record.map(|record| &record.what),
-        "data": record.and_then(|record| record.data.as_ref()),
-        "why": record.map(|record| &record.why),
-        "placed": record.map(|record| utc(record.placed_at)),
-        "placed_by": record.map(|record| &record.placed_by),
-        "ends": record.and_then(|record| record.ends_at).map(utc),
-        "released": record.and_then(|record| record.released_at).map(utc),
-        "released_by": record.and_then(|record| record.released_by.as_ref()),
-        "approved_by": record.and_then(|record| record.approved_by.as_ref()),
-        "rows_of_case": hold.rows,
-    })
-}
-
-fn table(holds: &[Listed], zone: chrono_tz::Tz) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["case", "about", "placed", "by", "until", "rows of the case", "why", "ended"]);
-    for hold in holds {
-        let day = |at: NaiveDateTime| at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
-        let rows: Vec<String> =
-            hold.rows.iter().map(|(store, rows)| format!("{} in {store}", grouped(*rows))).collect();
-        let Some(record) = &hold.record else {
-            let why = "retentiond's state does not know this case; its rows stay held until it is released";
-            table.add_row([hold.case.as_str(), "", "", "", "", &rows.join(", "), why, ""]);
-            continue;
-        };
-        let about = record.data.as_ref().map_or_else(|| format!("a {}", record.what), |data| format!("rows of {data}"));
-        let ended = match (record.released_at, &record.released_by, &record.approved_by) {
-            (Some(at), Some(by), Some(second)) => format!("released {} by {by} and {second}", day(at)),
-            _ => String::new(),
-        };
-        let until = record.ends_at.map(day).unwrap_or_default();
-        table.add_row([
-            record.hold_case.as_str(),
-            &about,
-            &day(record.placed_at),
-            &record.placed_by,
-            &until,
-            &rows.join(", "),
-            &record.why,
-            &ended,
-        ]);
-    }
-    table
-}
-
 fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
     let by = privilege::caller();
-    approve(&by, &args.approve_as)?;
+    let Some(second) = &args.approve_as else {
+        let text = "error: a release needs a second person: --approve-as USER";
+        return Err(Failure::new(Exit::Usage, text));
+    };
+    approve(&by, second)?;
     let site = cli.site()?;
     let memory = site.open_state()?;
-    holding::release(&site, &memory, &args.case, (&by, &args.approve_as), Clock::system().now())?;
+    holding::release(&site, &memory, &args.case, (&by, second), Clock::system().now())?;
     match cli.format {
         Format::Json => {
-            say!("{}", serde_json::json!({ "case": args.case, "released_by": by, "approved_by": args.approve_as }))
+            say!("{}", serde_json::json!({ "case": args.case, "released_by": by, "approved_by": second }))
         }
         Format::Text => say!(
             "case {} is released by {by} and {}; what it kept goes with the next runs of the jobs",
             args.case,
-            args.approve_as
+            second
         ),
     }
     Ok(Exit::Done)

@@ -18,8 +18,10 @@ mod logging;
 mod plan;
 mod privilege;
 mod progress;
+mod remote;
 mod replay;
 mod report;
+mod requests;
 mod run;
 mod schema;
 mod seed;
@@ -261,12 +263,14 @@ struct HistoryArgs {
 struct SwitchArgs {
     /// Only this job; all when none is named.
     job: Option<JobName>,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]
 struct SocketArgs {
     /// Where the daemon is reached. Default: /run/retentiond/control.sock.
-    #[arg(long, value_name = "PATH", env = "RETENTIOND_SOCKET")]
+    #[arg(long, value_name = "PATH", env = "RETENTIOND_SOCKET", global = true)]
     socket: Option<PathBuf>,
 }
 

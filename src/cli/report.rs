@@ -1,24 +1,35 @@
-//! `retentiond report`: what is held about one person, as files.
+//! `retentiond report`: what is held about one person, as files, or by mail ([`super::requests`]).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::requests::{self, What};
 use super::whom::Whom;
-use super::{Cli, Format as Answer};
+use super::{Cli, Format as Answer, SocketArgs};
 use crate::clock::Clock;
 use crate::control::{Exit, Failure, reporting};
+use crate::names::JobName;
 use crate::report::{Files, Format, Gathered};
 
 /// The options of a report.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ReportArgs {
+    #[command(subcommand)]
+    what: Option<What>,
     #[command(flatten)]
     whom: Whom,
-    /// Writes the report into this folder, which is made if it is not there.
+    /// Writes the report into this folder, which is made if it is not there; without it, a job of kind
+    /// `personal_data_report` mails it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The job that mails it, where the file has several.
+    #[arg(long, value_name = "JOB", conflicts_with = "out")]
+    job: Option<JobName>,
+    #[command(flatten)]
+    socket: SocketArgs,
     /// In which formats: pdf, json, csv, html.
     #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "pdf,json,csv,html")]
     formats: Vec<Format>,
@@ -29,7 +40,10 @@ pub struct ReportArgs {
 
 /// Reports about one person.
 pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
-    let Some(folder) = &args.out else { return request_mail() };
+    if let Some(what) = &args.what {
+        return requests::requests(cli, &args.socket, what);
+    }
+    let Some(folder) = &args.out else { return requests::ask(cli, &args.socket, &args.whom, args.job.as_ref()) };
     let site = cli.site()?;
     let named = args.whom.resolve(&site)?;
     let now = Clock::system().now();
@@ -41,12 +55,6 @@ pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let files = report.files(&args.formats, folder)?;
     show(cli, &id, &report, &files, [read, begun.elapsed().saturating_sub(read)]);
     Ok(Exit::Done)
-}
-
-/// A report by mail.
-fn request_mail() -> Result<Exit, Failure> {
-    let text = "error: say where the report is to be written: --out DIR. This version sends none by mail yet";
-    Err(Failure::new(Exit::Usage, text))
 }
 
 fn new_id(now: chrono::DateTime<chrono::Utc>) -> String {

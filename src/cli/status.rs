@@ -12,8 +12,9 @@ use super::{Cli, Format, StatusArgs};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::clocks::doubts;
+use crate::control::site::open_state;
 use crate::control::survey::{Surveyed, Verdict, survey};
-use crate::control::{Exit, Failure, Site};
+use crate::control::{Exit, Failure, Site, requests};
 use crate::daemon::socket::{self, Ask};
 use crate::jobs::Overdue;
 use crate::plan::grouped;
@@ -30,6 +31,8 @@ struct Screen {
     /// What the daemon says of itself; `None` when none answers.
     daemon: Option<String>,
     clocks: Vec<String>,
+    /// Open requests for reports.
+    requests: Vec<requests::Listed>,
 }
 
 /// Shows one screen; exits 4 when something is overdue, and 5 when nothing is that could be looked at, but not all could.
@@ -45,10 +48,12 @@ pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
         verdict: Verdict::Within,
         daemon: socket::ask(&place(&args.socket), Ask::Ping).ok().map(|answer| answer.text),
         clocks: Vec::new(),
+        requests: Vec::new(),
     };
     for part in &parts {
         screen.add(part)?;
     }
+    screen.requests = requests::list(&mut *open_state(first)?.conn()?, false)?;
     screen.verdict = Verdict::of(&screen.jobs);
     match cli.format {
         Format::Json => say!("{}", to_json(&screen)),
@@ -119,6 +124,7 @@ fn to_json(screen: &Screen) -> Value {
         "within_policy": screen.verdict.is_within(), "now": utc(screen.now), "daemon": screen.daemon.is_some(),
         "daemon_says": screen.daemon, "clock_doubts": screen.clocks, "stores_away": screen.away,
         "enabled": screen.enabled, "jobs": jobs,
+        "requests": requests::to_json(&screen.requests, screen.now, screen.zone)["requests"],
     })
 }
 
@@ -154,6 +160,7 @@ fn show(screen: &Screen) {
     for job in &screen.jobs {
         reasons(job, &day).iter().for_each(|reason| say!("  {}: {reason}", job.job));
     }
+    show_requests(&screen.requests, screen.now, screen.zone);
 }
 
 /// A line for each entry of each job.
@@ -186,6 +193,20 @@ fn table(jobs: &[Surveyed], day: &dyn Fn(DateTime<Utc>) -> String) -> Table {
         }
     }
     table
+}
+
+/// Open requests for reports, and what of them somebody has to look at.
+fn show_requests(open: &[requests::Listed], now: DateTime<Utc>, zone: chrono_tz::Tz) {
+    if open.is_empty() {
+        return;
+    }
+    let mut due: Vec<_> = open.iter().map(|one| one.request.due_at).collect();
+    due.sort();
+    let first = due.first().map(|due| due.and_utc().with_timezone(&zone).format("%Y-%m-%d").to_string());
+    say!("  {} open requests for reports, the first due on {}", open.len(), first.unwrap_or_default());
+    for words in open.iter().flat_map(|one| one.in_words(now, zone)) {
+        say!("  {words}");
+    }
 }
 
 /// The rules of one entry together: rows in words, and the oldest.

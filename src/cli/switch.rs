@@ -1,9 +1,10 @@
 //! `retentiond pause` and `resume`: the kill switch, seen before each batch.
 
-use super::{Cli, SwitchArgs};
+use super::{Cli, SwitchArgs, remote};
 use crate::clock::Clock;
 use crate::control::site::{load, open_state};
 use crate::control::{Exit, Failure};
+use crate::daemon::socket::Ask;
 use crate::names::JobName;
 use crate::store::pool::Database;
 use crate::store::state;
@@ -11,6 +12,9 @@ use crate::trail::{self, Act, Entry};
 
 /// Stops a job, or all, before its next batch.
 pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return remote::say(cli, &place, Ask::Pause { job: args.job.clone() });
+    }
     let (memory, jobs) = open(cli, args)?;
     record(&memory, &jobs, &Act::Pause)?;
     for job in &jobs {
@@ -26,6 +30,9 @@ pub fn pause(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
 
 /// Lets it go on.
 pub fn resume(cli: &Cli, args: &SwitchArgs) -> Result<Exit, Failure> {
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return remote::say(cli, &place, Ask::Resume { job: args.job.clone() });
+    }
     let (memory, jobs) = open(cli, args)?;
     record(&memory, &jobs, &Act::Resume)?;
     for job in &jobs {

@@ -3,10 +3,10 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone as _, Utc};
 use clap::Args;
 
 use crate::control::{Exit, Failure, Site, persons};
+use crate::daemon::socket::Person;
 use crate::graph::Subject;
 use crate::names::PersonName;
 use crate::redact::Sealed;
@@ -47,11 +47,11 @@ pub struct Named {
 }
 
 impl Whom {
-    /// Reads the identifiers and finds the person.
+    /// Reads the kind of person and the identifiers, and looks nothing up.
     ///
     /// # Errors
-    /// When nobody or several are meant.
-    pub fn resolve(&self, site: &Site) -> Result<Named, Failure> {
+    /// When they cannot be read.
+    pub fn read(&self) -> Result<(PersonName, Vec<Sealed>), Failure> {
         let name = if self.user.is_some() { "user" } else { "customer" };
         let kind = match &self.kind {
             Some(kind) => kind.clone(),
@@ -65,29 +65,29 @@ impl Whom {
         for written in written {
             read(written, name, &mut given)?;
         }
-        let mut subject = persons::resolve(site, &kind, &given)?;
-        let zone = site.loaded.document.timezone;
-        subject.from = self.from.as_deref().map(|text| instant(text, zone)).transpose()?;
-        subject.to = self.to.as_deref().map(|text| instant(text, zone)).transpose()?;
-        if let (Some(from), Some(to)) = (subject.from, subject.to)
-            && from >= to
-        {
-            return Err(usage("--from is not before --to"));
-        }
+        Ok((kind, given))
+    }
+
+    /// For the daemon, which looks the person up itself; with what was given, to be typed again.
+    ///
+    /// # Errors
+    /// When the identifiers cannot be read.
+    pub fn to_person(&self) -> Result<(Person, Vec<Sealed>), Failure> {
+        let (kind, given) = self.read()?;
+        let words = given.iter().map(|given| given.expose().clone()).collect();
+        Ok((Person { kind, given: words, from: self.from.clone(), to: self.to.clone() }, given))
+    }
+
+    /// Reads the identifiers and finds the person.
+    ///
+    /// # Errors
+    /// When nobody or several are meant.
+    pub fn resolve(&self, site: &Site) -> Result<Named, Failure> {
+        let (kind, given) = self.read()?;
+        let subject = persons::resolve(site, &kind, &given)?;
+        let subject = persons::narrow(site, subject, self.from.as_deref(), self.to.as_deref())?;
         Ok(Named { subject, given })
     }
-}
-
-/// A day begins in the file's zone.
-fn instant(text: &str, zone: chrono_tz::Tz) -> Result<DateTime<Utc>, Failure> {
-    if let Ok(at) = text.parse::<DateTime<Utc>>() {
-        return Ok(at);
-    }
-    let day: NaiveDate = text
-        .parse()
-        .map_err(|_| usage(format!("`{text}` is no day; write it as in 2025-12-31, or an RFC 3339 instant")))?;
-    let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
-    midnight.map(|at| at.to_utc()).ok_or_else(|| usage(format!("{text} does not begin at midnight in {zone}")))
 }
 
 /// One word of the command line: what it is, or where to find it.

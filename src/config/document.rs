@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listen::Listen;
 use super::period::{Keep, Period};
+pub use super::roles::Roles;
 use super::span::Span;
 pub use super::stores::{Store, Tenant, TenantStore};
 use super::trail::Trail;
@@ -47,6 +48,8 @@ pub struct Document {
     pub diagnostics: Diagnostics,
     /// How reports about persons look.
     pub report: ReportKeys,
+    /// Who may do what through the daemon.
+    pub roles: Roles,
     /// The stores.
     pub stores: BTreeMap<StoreName, Store>,
     /// The tenants: the same map and jobs for each, on stores of its own. Empty in a document that was made one tenant's.

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod period;
 pub mod personal;
 mod raw;
+pub mod roles;
 pub mod schema;
 pub mod secret;
 pub mod section;

@@ -29,9 +29,16 @@ pub struct RawJob {
     pub timing: Timing,
     /// Where it stands.
     pub(super) piece: Piece,
+    /// The folder of the file.
+    pub(super) folder: std::path::PathBuf,
 }
 
 impl RawJob {
+    /// The folder of the file that describes it: relative paths count from there.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// Reads the keys of a kind.
     pub fn read<T: DeserializeOwned>(&self, diagnostics: &mut Diagnostics) -> Option<T> {
         let (table, _) = DeTable::parse_recoverable(&self.piece.text);
@@ -49,7 +56,7 @@ impl RawJob {
 /// A piece of a file that says everything of one job.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    file: usize,
+    pub(super) file: usize,
     start: usize,
     text: Arc<str>,
 }

@@ -5,8 +5,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::document::{
-    Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, ReportKeys, State, Store,
-    Tenant,
+    Approvals, Brakes, Category, Diagnostics, Entry, Limits, Mail, Metrics, Pace, Person, ReportKeys, Roles, State,
+    Store, Tenant,
 };
 use super::timing::Timing;
 use super::trail::Trail;
@@ -37,6 +37,7 @@ pub fn json_schema(kinds: Vec<(&str, Schema)>) -> Value {
         "trail": of::<Trail>(&mut generator),
         "diagnostics": of::<Diagnostics>(&mut generator),
         "report": of::<ReportKeys>(&mut generator),
+        "roles": of::<Roles>(&mut generator),
         "stores": stores,
         "tenants": tenants,
         "people": people,

@@ -13,7 +13,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::diagnostic::{Diagnostics, did_you_mean};
-use super::document::{Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, ReportKeys, State};
+use super::document::{
+    Approvals, Brakes, Diagnostics as DiagnosticsKeys, Document, Limits, Pace, ReportKeys, Roles, State,
+};
 use super::raw::Piece;
 pub use super::raw::RawJob;
 use super::source::Source;
@@ -24,7 +26,7 @@ use super::values::Zone;
 use crate::names::JobName;
 
 /// The sections of a file.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "timezone",
     "enabled",
     "include",
@@ -38,6 +40,7 @@ const SECTIONS: [&str; 19] = [
     "trail",
     "diagnostics",
     "report",
+    "roles",
     "stores",
     "tenants",
     "people",
@@ -60,6 +63,7 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         trail: Trail::default(),
         diagnostics: DiagnosticsKeys::default(),
         report: ReportKeys::default(),
+        roles: Roles::default(),
         stores: BTreeMap::new(),
         tenants: BTreeMap::new(),
         tenant: None,
@@ -73,6 +77,9 @@ pub(super) fn read_document(source: &Source, diagnostics: &mut Diagnostics) -> D
         for (key, value) in table.get_ref().iter() {
             read_section(&mut document, file, &text, key, value, diagnostics);
         }
+    }
+    for job in document.jobs.values_mut() {
+        job.folder = source.folder(job.piece.file);
     }
     document
 }
@@ -98,6 +105,7 @@ fn read_section(
         "trail" => set(&mut document.trail, read(file, value, diagnostics)),
         "diagnostics" => set(&mut document.diagnostics, read(file, value, diagnostics)),
         "report" => set(&mut document.report, read(file, value, diagnostics)),
+        "roles" => set(&mut document.roles, read(file, value, diagnostics)),
         "stores" => read_named(&mut document.stores, file, value, diagnostics),
         "tenants" => read_named(&mut document.tenants, file, value, diagnostics),
         "people" => read_named(&mut document.people, file, value, diagnostics),
@@ -197,7 +205,8 @@ fn read_jobs(
         let timing = read_timing(file, value, diagnostics);
         if let (Some(kind), Some(timing)) = (kind, timing) {
             timing.check(&name, diagnostics);
-            let raw = RawJob { name: name.clone(), kind, enabled, timing, piece: Piece::of(file, text, key, value) };
+            let (piece, folder) = (Piece::of(file, text, key, value), std::path::PathBuf::new());
+            let raw = RawJob { name: name.clone(), kind, enabled, timing, piece, folder };
             document.jobs.insert(name, raw);
         }
     }

@@ -55,6 +55,14 @@ impl Source {
         source
     }
 
+    /// The folder of one of the files.
+    pub fn folder(&self, file: usize) -> PathBuf {
+        let path = self.files.get(file).map(|file| Path::new(&file.name));
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+        std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            .unwrap_or_else(|_| folder.to_path_buf())
+    }
+
     /// A source of one text.
     pub fn of_text(name: &str, text: &str, diagnostics: &mut Diagnostics) -> Self {
         let mut source = Self { files: Vec::new(), spans: BTreeMap::new() };

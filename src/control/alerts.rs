@@ -31,6 +31,8 @@ pub enum Standing<'a> {
     Missed(&'a str),
     /// Something beside the jobs is wrong: the clock, the state, the file.
     Wrong(&'a str),
+    /// A request for a report waits for somebody.
+    Asks(&'a str),
     /// It is well.
     Well,
 }
@@ -42,13 +44,14 @@ impl Standing<'_> {
             Self::Braked(_) => "braked",
             Self::Missed(_) => "missed",
             Self::Wrong(_) => "wrong",
+            Self::Asks(_) => "asks",
             Self::Well => "well",
         }
     }
 
     fn detail(&self) -> String {
         let text = match self {
-            Self::Failed(text) | Self::Missed(text) | Self::Wrong(text) => (*text).to_owned(),
+            Self::Failed(text) | Self::Missed(text) | Self::Wrong(text) | Self::Asks(text) => (*text).to_owned(),
             Self::Braked(plan) => plan.brakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             Self::Well => String::new(),
         };

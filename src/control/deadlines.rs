@@ -1,11 +1,40 @@
-//! Deadlines: a job that has a schedule and was not complete for one and a half turns of it missed its deadline.
+//! Deadlines: of jobs, and of requests for reports ([`note_requests`]). A job that has a schedule and was not complete for one and a half turns of it missed its deadline.
 
 use chrono::{DateTime, Utc};
 
 use super::alerts::{self, Standing};
-use super::turns;
+use super::{requests, turns};
 use crate::config::document::Document;
 use crate::store::{Conn, StoreError, state};
+
+/// What the incident of a request begins with.
+const REQUEST: &str = ":report request ";
+
+/// Notes every request that somebody has to look at: it is due soon, or a mail of it may or may not have arrived, was
+/// refused or given up. What was looked after is well again. All of it follows from the state, so none is forgotten,
+/// whatever ended the run that found it.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn note_requests(conn: &mut Conn, zone: chrono_tz::Tz, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let open = requests::list(conn, false)?;
+    let known = state::incidents(conn)?;
+    for one in &open {
+        let words = one.in_words(now, zone);
+        let incident = format!("{REQUEST}{}", one.request.id);
+        if !words.is_empty() {
+            alerts::note(conn, &incident, &Standing::Asks(&words.join(". ")), now)?;
+        } else if known.iter().any(|known| known.job == incident) {
+            alerts::note(conn, &incident, &Standing::Well, now)?;
+        }
+    }
+    for incident in known.iter().filter(|incident| incident.job.starts_with(REQUEST)) {
+        if !open.iter().any(|one| incident.job.ends_with(&one.request.id)) {
+            alerts::note(conn, &incident.job, &Standing::Well, now)?;
+        }
+    }
+    Ok(())
+}
 
 /// Notes every job that has missed its deadline. One that is paused or not enabled has none.
 ///

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::files::FileErrorKind;
 use crate::graph::stores::OpenError;
+use crate::mail::Certainty;
 use crate::removal::RemovalError;
 use crate::store::{ErrorKind, StoreError};
 use crate::trail::TrailError;
@@ -150,8 +151,11 @@ pub fn exit_of(error: &RemovalError) -> Exit {
     match error {
         RemovalError::Store(error) if error.kind == ErrorKind::Unreachable => Exit::Unreachable,
         RemovalError::Files(error) if error.kind == FileErrorKind::Unreachable => Exit::Unreachable,
+        RemovalError::Mail(error) if error.certainty == Certainty::Transient => Exit::Unreachable,
         RemovalError::Overtaken | RemovalError::Refused(_) => Exit::Braked,
-        RemovalError::Store(_) | RemovalError::Files(_) | RemovalError::Doubt(_) => Exit::Failed,
+        RemovalError::Store(_) | RemovalError::Files(_) | RemovalError::Mail(_) | RemovalError::Doubt(_) => {
+            Exit::Failed
+        }
     }
 }
 
@@ -161,6 +165,7 @@ pub fn may_pass(error: &RemovalError) -> bool {
     match error {
         RemovalError::Store(error) => error.kind == ErrorKind::Unreachable || error.is_transient(),
         RemovalError::Files(error) => error.kind == FileErrorKind::Unreachable,
+        RemovalError::Mail(error) => error.certainty == Certainty::Transient,
         RemovalError::Overtaken | RemovalError::Refused(_) | RemovalError::Doubt(_) => false,
     }
 }

@@ -8,22 +8,29 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, TimeZone as _, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::failure::{Exit, Failure};
 use super::recording;
 use super::site::Site;
-use crate::graph::{Address, Graph, Node, Subject, Walk, resolve_condition};
-use crate::holds::{About, read_pair};
+use crate::graph::Graph;
+use crate::holds::About;
 use crate::names::{CaseName, StoreName};
-use crate::redact::Sealed;
 use crate::removal::RemovalError;
 use crate::store::pool::Database;
 use crate::store::state::{self, HoldRecord};
-use crate::store::target::Expr;
 use crate::store::target::held::{Placing, place};
 use crate::store::{Conn, Stmt, StoreError, held};
 use crate::trail::Act;
+
+mod concerned;
+mod own;
+mod show;
+
+pub use concerned::{about_person, subject_of};
+use concerned::{described, end_of, has_holds, rows_of, stores_of, stores_reached};
+pub use own::{about_case, add_where_possible, is_own, release_own};
+pub use show::{table, to_json};
 
 /// A hold to be placed.
 pub struct NewHold {
@@ -59,6 +66,7 @@ pub fn add(
     new: &NewHold,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<StoreName, u64>, Failure> {
+    own::refuse(&new.case)?;
     let stores = stores_of(site, &new.about)?;
     let ends_at = new.until.map(|day| end_of(day, site.loaded.document.timezone)).transpose()?;
     if ends_at.is_some_and(|end| end <= now) {
@@ -69,8 +77,12 @@ pub fn add(
         rows_of(&site.graph, node, &new.about)
             .map_err(|message| Failure::new(Exit::Usage, format!("error: {message}")))?;
     }
+    hold_in((site, memory), &record_of(new, ends_at, now), &new.about, stores)
+}
+
+fn record_of(new: &NewHold, ends_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> HoldRecord {
     let (what, data) = described(&new.about);
-    let record = HoldRecord {
+    HoldRecord {
         id: state::new_id(now),
         hold_case: new.case.to_string(),
         what,
@@ -82,17 +94,26 @@ pub fn add(
         released_at: None,
         released_by: None,
         approved_by: None,
-    };
+    }
+}
+
+/// Remembers a hold, and holds the rows in these stores, each under its gate.
+fn hold_in(
+    (site, memory): (&Site, &Database),
+    record: &HoldRecord,
+    about: &About,
+    stores: Vec<StoreName>,
+) -> Result<BTreeMap<StoreName, u64>, Failure> {
     let hold = recording::id(&record.id);
-    let about = recording::about(&new.about);
-    recording::note(memory, Act::HoldAdd { hold: hold.clone(), about, until: ends_at })?;
-    state::add_hold(&mut *memory.conn()?, &record)?;
+    let ends_at = record.ends_at.map(|at| at.and_utc());
+    recording::note(memory, Act::HoldAdd { hold: hold.clone(), about: recording::about(about), until: ends_at })?;
+    state::add_hold(&mut *memory.conn()?, record)?;
     let mut rows = BTreeMap::new();
     for store in stores {
         let Some(database) = site.stores.database(&store) else { continue };
         let mut conn = database.conn()?;
         conn.allow_long_reads()?;
-        let placing = Placement::of(&site.graph, &store, &record, &new.about)?;
+        let placing = Placement::of(&site.graph, &store, record, about)?;
         rows.insert(store, held::exclusively(&mut conn, |conn| placing.place(conn, true))?);
     }
     recording::note(memory, Act::HoldPlaced { hold, rows: rows.values().sum() })?;
@@ -138,22 +159,55 @@ pub fn release(
     people: (&str, &str),
     now: DateTime<Utc>,
 ) -> Result<usize, Failure> {
+    own::refuse(case)?;
     let standing = |record: &HoldRecord| record.hold_case == case.as_str() && record.is_active(now);
     let holds = state::all_holds(&mut *memory.conn()?)?;
     let holds = holds.iter().filter(|record| standing(record)).map(|record| recording::id(&record.id)).collect();
     recording::note(memory, Act::HoldRelease { holds, second: recording::uid_of(people.1) })?;
     let mut ended = state::release_case(&mut *memory.conn()?, case.as_str(), people, now)?;
-    for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
-        let mut conn = database.conn()?;
-        if held::cases(&mut conn)?.iter().any(|(held, _)| held == case.as_str()) {
-            held::exclusively(&mut conn, |conn| held::free(conn, case.as_str()))?;
-            ended = ended.max(1);
-        }
-    }
+    ended = ended.max(free_everywhere(site, case)?);
     if ended == 0 {
         return Err(Failure::new(Exit::Usage, format!("error: no hold of case `{case}` stands")));
     }
     Ok(ended)
+}
+
+/// Notes that somebody asks for the release of a case, where two persons must; gives the first one once the second asks.
+///
+/// # Errors
+/// When no hold of the case stands, or one person asks twice.
+pub fn second(memory: &Database, case: &CaseName, by: &str) -> Result<Option<String>, Failure> {
+    own::refuse(case)?;
+    let mut conn = memory.conn()?;
+    let standing = state::all_holds(&mut conn)?;
+    let mut standing = standing.iter().filter(|hold| hold.hold_case == case.as_str() && hold.released_at.is_none());
+    let Some(hold) = standing.next() else {
+        return Err(Failure::new(Exit::Usage, format!("error: no hold of case `{case}` stands")));
+    };
+    match &hold.released_by {
+        None => {
+            state::ask_release(&mut conn, case.as_str(), by)?;
+            Ok(None)
+        }
+        Some(first) if first == by => {
+            let text = "error: not released: a release needs a second person, and this is the same one";
+            Err(Failure::new(Exit::Braked, text))
+        }
+        Some(first) => Ok(Some(first.clone())),
+    }
+}
+
+/// Frees the rows of a case in every store that has some; 1 when there was any.
+fn free_everywhere(site: &Site, case: &CaseName) -> Result<usize, Failure> {
+    let mut freed = 0;
+    for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
+        let mut conn = database.conn()?;
+        if held::cases(&mut conn)?.iter().any(|(held, _)| held == case.as_str()) {
+            held::exclusively(&mut conn, |conn| held::free(conn, case.as_str()))?;
+            freed = 1;
+        }
+    }
+    Ok(freed)
 }
 
 /// Brings the held rows of some stores up to date: rows that came since, holds that ended.
@@ -168,8 +222,14 @@ pub fn refresh(site: &Site, memory: &Database, stores: &[StoreName], now: DateTi
     }
     let mut active = Vec::new();
     for record in records.iter().filter(|record| record.is_active(now)) {
-        let about = about(site, record)?;
-        let concerned = stores_of(site, &about).map_err(|failure| RemovalError::Doubt(failure.text().to_owned()))?;
+        let about = match about(site, record)? {
+            Some(about) => about,
+            // Nothing of this person stands in a database that can hold.
+            None if is_own(&record.hold_case) => continue,
+            None => return Err(forgotten(record)),
+        };
+        let concerned = if is_own(&record.hold_case) { own::able(site, &about) } else { stores_of(site, &about) };
+        let concerned = concerned.map_err(|failure| RemovalError::Doubt(failure.text().to_owned()))?;
         active.push((record, about, concerned));
     }
     for store in stores.iter().filter(|store| has_holds(site, store)) {
@@ -203,7 +263,7 @@ pub fn refresh(site: &Site, memory: &Database, stores: &[StoreName], now: DateTi
 }
 
 /// What a hold is about, from the first store that knows.
-fn about(site: &Site, record: &HoldRecord) -> Result<About, RemovalError> {
+fn about(site: &Site, record: &HoldRecord) -> Result<Option<About>, RemovalError> {
     for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
         if let Some(text) = held::read_criterion(&mut *database.conn()?, &record.hold_case, &record.id)? {
             let unknown = || {
@@ -212,13 +272,17 @@ fn about(site: &Site, record: &HoldRecord) -> Result<About, RemovalError> {
                     record.hold_case
                 ))
             };
-            return About::from_text(&text).ok_or_else(unknown);
+            return About::from_text(&text).ok_or_else(unknown).map(Some);
         }
     }
-    Err(RemovalError::Doubt(format!(
+    Ok(None)
+}
+
+fn forgotten(record: &HoldRecord) -> RemovalError {
+    RemovalError::Doubt(format!(
         "no store knows any more what case `{}` holds (was a database restored?); place it again, or release it. Nothing was removed",
         record.hold_case
-    )))
+    ))
 }
 
 /// What one hold does in one store.
@@ -256,144 +320,4 @@ impl<'a> Placement<'a> {
         }
         Ok(rows)
     }
-}
-
-/// The kind of person or `data`, and the entry.
-fn described(about: &About) -> (String, Option<String>) {
-    match about {
-        About::Rows { data, .. } => ("data".to_owned(), Some(data.to_string())),
-        About::Person { kind, .. } => (kind.to_string(), None),
-    }
-}
-
-/// The rows of an entry that a hold is about; `None` where it is not about the entry at all.
-fn rows_of(graph: &Graph, node: &Node, about: &About) -> Result<Option<Expr>, String> {
-    match about {
-        About::Rows { data, only } if *data == node.name => {
-            let mut all = Vec::new();
-            for pair in only {
-                all.push(pair_of(graph, node, pair)?);
-            }
-            Ok(Some(Expr::All(all)))
-        }
-        About::Rows { .. } => Ok(None),
-        About::Person { .. } => {
-            let subject = subject_of(graph, about)?;
-            let walk = Walk::new(graph, &subject);
-            if !walk.can_reach(node) && node.mentions.is_empty() {
-                return Ok(None);
-            }
-            let scope = node.own();
-            let shown = if walk.can_reach(node) { walk.shown(node, &scope, 0) } else { Expr::Any(Vec::new()) };
-            Ok(Some(Expr::Any(vec![shown, walk.mentions(node, &scope)])))
-        }
-    }
-}
-
-/// The person whom a hold is about.
-fn subject_of(graph: &Graph, about: &About) -> Result<Subject, String> {
-    let About::Person { kind, key, addresses } = about else { return Err("the hold is about no person".to_owned()) };
-    let person = graph.person(kind.as_str()).ok_or_else(|| format!("the file knows no [people.{kind}] any more"))?;
-    let addresses = addresses
-        .iter()
-        .map(|(name, value)| {
-            let compare =
-                person.compare.get(name).ok_or_else(|| format!("a {kind} is not known by {name} any more"))?;
-            Address::new(name, *compare, value).map_err(|error| error.to_string())
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let sealed = |key: &Vec<String>| key.iter().cloned().map(Sealed::new).collect();
-    Ok(match key {
-        Some(key) => Subject { addresses, ..Subject::by_key(person, sealed(key)) },
-        None => Subject::by_addresses(person, addresses),
-    })
-}
-
-/// What a hold about a person keeps of whom it is.
-pub fn about_person(subject: &Subject) -> About {
-    About::Person {
-        kind: subject.kind.clone(),
-        key: subject.key.as_ref().map(|key| key.iter().map(|part| part.expose().clone()).collect()),
-        addresses: subject
-            .addresses
-            .iter()
-            .map(|address| (address.kind.clone(), address.value.expose().clone()))
-            .collect(),
-    }
-}
-
-/// `column=value`, in the first reading that fits the column.
-fn pair_of(graph: &Graph, node: &Node, pair: &str) -> Result<Expr, String> {
-    let mut first = None;
-    for reading in read_pair(pair)? {
-        let mut wrong = None;
-        let resolved = resolve_condition(graph, node, &reading, |message, help| {
-            wrong = Some(help.map_or(message.clone(), |help| format!("{message}; {help}")));
-        });
-        match wrong {
-            None => return Ok(resolved.expr(graph, &node.own(), 0)),
-            Some(wrong) => first = first.or(Some(wrong)),
-        }
-    }
-    Err(first.unwrap_or_default())
-}
-
-/// The stores that a hold concerns.
-fn stores_of(site: &Site, about: &About) -> Result<Vec<StoreName>, Failure> {
-    let data = match about {
-        About::Rows { data, .. } => data,
-        About::Person { .. } => return stores_of_person(site, about),
-    };
-    let Some(node) = site.graph.node(data) else {
-        let near = crate::config::diagnostic::did_you_mean(
-            data.as_str(),
-            site.graph.children_first().map(|node| node.name.as_str()),
-        );
-        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        return Err(Failure::new(Exit::Usage, format!("error: there is no data entry `{data}`{hint}")));
-    };
-    if !has_holds(site, &node.store) {
-        return Err(cannot_hold(&node.store));
-    }
-    Ok(vec![node.store.clone()])
-}
-
-/// Every store in which the walk can find something about a person; all of them must be able to hold it.
-fn stores_of_person(site: &Site, about: &About) -> Result<Vec<StoreName>, Failure> {
-    let mut stores = Vec::new();
-    for node in site.graph.children_first() {
-        let rows = rows_of(&site.graph, node, about);
-        let rows = rows.map_err(|message| Failure::new(Exit::Braked, format!("error: {message}")))?;
-        if rows.is_none() || stores.contains(&node.store) {
-            continue;
-        }
-        if !has_holds(site, &node.store) {
-            return Err(cannot_hold(&node.store));
-        }
-        stores.push(node.store.clone());
-    }
-    Ok(stores)
-}
-
-fn cannot_hold(store: &StoreName) -> Failure {
-    let text = format!(
-        "error: store `{store}` does not have retentiond's tables (ledger = false), so nothing in it can be held"
-    );
-    Failure::new(Exit::Braked, text)
-}
-
-fn has_holds(site: &Site, store: &StoreName) -> bool {
-    site.ledgers.get(store).copied().unwrap_or_default()
-}
-
-/// The end of a day in a zone: the first instant of the next.
-fn end_of(day: NaiveDate, zone: chrono_tz::Tz) -> Result<DateTime<Utc>, Failure> {
-    let next = day.succ_opt().map(|next| next.and_time(chrono::NaiveTime::MIN));
-    let at = next.and_then(|next| {
-        // A midnight that a zone leaves out comes an hour later.
-        zone.from_local_datetime(&next)
-            .latest()
-            .or_else(|| zone.from_local_datetime(&(next + chrono::TimeDelta::hours(1))).latest())
-    });
-    at.map(|at| at.to_utc()).ok_or_else(|| Failure::new(Exit::Usage, "error: --until is no day of this calendar"))
 }

@@ -85,6 +85,7 @@ fn verb(incident: &IncidentRecord) -> &'static str {
         "failed" => "failed",
         "braked" => "was stopped by a brake",
         "missed" => "missed its deadline",
+        "asks" => "needs somebody",
         _ => "is wrong",
     }
 }
@@ -92,6 +93,9 @@ fn verb(incident: &IncidentRecord) -> &'static str {
 /// Something went wrong for the first time.
 pub fn trouble(incident: &IncidentRecord) -> Letter {
     let mut commands = Vec::new();
+    if incident.kind == "asks" {
+        commands.push(command("All open requests:", "retentiond report list".to_owned()));
+    }
     if !incident.job.starts_with(':') {
         commands.push(command("Its last runs:", format!("retentiond history {}", incident.job)));
     }

@@ -24,6 +24,8 @@ pub mod receipt;
 mod recording;
 pub mod replaying;
 pub mod reporting;
+pub mod requests;
+pub mod roles;
 pub mod runner;
 pub mod site;
 pub mod survey;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone as _, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -150,4 +151,32 @@ pub fn marks(key: &HashKey, subject: &Subject) -> Vec<Mark> {
     marks.sort();
     marks.dedup();
     marks
+}
+
+/// Narrows a person's rows to a time: from this day or instant on, and before that one.
+///
+/// # Errors
+/// When one of them is none, or they are in the wrong order.
+pub fn narrow(site: &Site, mut subject: Subject, from: Option<&str>, to: Option<&str>) -> Result<Subject, Failure> {
+    let zone = site.loaded.document.timezone;
+    subject.from = from.map(|text| instant(text, zone)).transpose()?;
+    subject.to = to.map(|text| instant(text, zone)).transpose()?;
+    if let (Some(from), Some(to)) = (subject.from, subject.to)
+        && from >= to
+    {
+        return Err(usage("--from is not before --to"));
+    }
+    Ok(subject)
+}
+
+/// A day begins in the file's zone.
+fn instant(text: &str, zone: chrono_tz::Tz) -> Result<DateTime<Utc>, Failure> {
+    if let Ok(at) = text.parse::<DateTime<Utc>>() {
+        return Ok(at);
+    }
+    let day: NaiveDate = text
+        .parse()
+        .map_err(|_| usage(format!("`{text}` is no day; write it as in 2025-12-31, or an RFC 3339 instant")))?;
+    let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
+    midnight.map(|at| at.to_utc()).ok_or_else(|| usage(format!("{text} does not begin at midnight in {zone}")))
 }

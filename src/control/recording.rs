@@ -81,6 +81,7 @@ fn class(error: &RemovalError) -> &'static str {
         RemovalError::Files(_) => "files",
         RemovalError::Overtaken => "overtaken",
         RemovalError::Doubt(_) => "doubt",
+        RemovalError::Mail(_) => "mail",
         RemovalError::Refused(_) => "refused",
     }
 }

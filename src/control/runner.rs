@@ -22,6 +22,7 @@ use super::marks::Marks;
 use super::panics::caught;
 use super::ran::{Ended, Ran, Refusal};
 use super::recording::{self, Trail};
+use super::requests::Counter;
 use super::site::Site;
 use crate::clock::{Clock, uptime};
 use crate::jobs::session::RunProgress;
@@ -164,6 +165,7 @@ pub fn run_job(
         let mut permit = Held { memory, keeper, name, options, marks: &marks, trail };
         let by_hand = matches!(options.occasion, Occasion::Manual);
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
+        let mut desk = Counter { site, memory, clock: options.clock };
         let mut session = Session {
             look: site.look(memory, now, begun.usual),
             clock: options.clock,
@@ -176,6 +178,7 @@ pub fn run_job(
             outside_window: options.outside_window,
             approver: &mut approver,
             permit: &mut permit,
+            desk: &mut desk,
             progress,
         };
         let ended = job.run(&mut session, report);

@@ -15,6 +15,7 @@
 mod clocks;
 mod conductor;
 mod core;
+mod counter;
 pub mod events;
 mod heartbeat;
 mod listeners;

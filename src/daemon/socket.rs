@@ -6,13 +6,17 @@
 //! ```text
 //! → {"v":1,"do":"reload"}
 //! ← {"v":1,"code":3,"text":"error: …"}
+//! → {"v":1,"do":{"report":{"person":{"kind":"user","given":["login=…"]}}}}
+//! ← {"v":1,"code":0,"text":"request r23456789a is made: …","json":{"request":"r23456789a",…}}
 //! ```
 //!
-//! `do` is `ping`, `reload` or `accept-clock`; `code` is the exit code that the command ends with, `text` what it prints.
-//! Another `v` is refused with code 2. Who asks is what the kernel says (`SO_PEERCRED`): root and the daemon's own user may
-//! ask for everything, others for nothing.
+//! What `do` may be is [`Ask`]; `code` is the exit code that the command ends with, `text` what it prints, `json` what it
+//! prints for programs. Another `v` is refused with code 2. Who asks is what the kernel says (`SO_PEERCRED`), and what they
+//! may ask for is what `[roles]` says of their groups; root and the daemon's own user may ask for everything. Anybody may
+//! connect: the socket's mode keeps nobody out, so that who is refused reads why.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,12 +24,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::core::Core;
-use super::reload::reload;
+use super::counter::carry_out;
+pub use super::counter::{Ask, Person};
 use crate::control::clocks::accept_clocks;
+use crate::control::roles::Caller;
 use crate::control::{Exit, Failure};
+use crate::names::TenantName;
 use crate::store::state;
 
 /// Where the daemon listens when nobody says otherwise.
@@ -35,21 +43,12 @@ const LONGEST: u64 = 64 * 1024;
 /// A client that says nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ask {
-    /// Whether somebody is there.
-    Ping,
-    /// Read the file anew.
-    Reload,
-    /// Accept the clocks as they are.
-    AcceptClock,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Request {
     v: u32,
+    /// Whose installation is meant, where the file has tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantName>,
     #[serde(rename = "do")]
     ask: serde_json::Value,
 }
@@ -62,11 +61,25 @@ pub struct Answer {
     pub code: u8,
     /// What is printed.
     pub text: String,
+    /// The same for programs, where that is more than the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<serde_json::Value>,
 }
 
 impl Answer {
-    fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { v: VERSION, code: exit.code(), text: text.into() }
+    /// An answer.
+    pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { v: VERSION, code: exit.code(), text: text.into(), json: None }
+    }
+
+    /// A failure as an answer.
+    pub(super) fn of(failure: &Failure) -> Self {
+        Self::new(failure.exit(), failure.text())
+    }
+
+    /// With what programs read.
+    pub(super) fn with_json(self, json: serde_json::Value) -> Self {
+        Self { json: Some(json), ..self }
     }
 }
 
@@ -75,10 +88,18 @@ impl Answer {
 /// # Errors
 /// When no daemon answers there.
 pub fn ask(path: &Path, ask: Ask) -> Result<Answer, Failure> {
+    ask_for(path, None, ask)
+}
+
+/// Asks the daemon about a tenant's installation.
+///
+/// # Errors
+/// When no daemon answers there.
+pub fn ask_for(path: &Path, tenant: Option<TenantName>, ask: Ask) -> Result<Answer, Failure> {
     let silent = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Unreachable, format!("error: no daemon answers at {}: {error}", path.display()))
     };
-    let request = Request { v: VERSION, ask: serde_json::to_value(ask).unwrap_or_default() };
+    let request = Request { v: VERSION, tenant, ask: serde_json::to_value(ask).unwrap_or_default() };
     let mut stream = BlockingStream::connect(path).map_err(|error| silent(&error))?;
     let line = serde_json::to_string(&request).unwrap_or_default() + "\n";
     stream.write_all(line.as_bytes()).map_err(|error| silent(&error))?;
@@ -109,6 +130,8 @@ pub(super) fn bind(path: &Path) -> Result<Socket, Failure> {
     let mut made = path.to_path_buf().into_os_string();
     made.push(format!(".{}", std::process::id()));
     let listener = UnixListener::bind(&made).map_err(failed)?;
+    // Who may ask for what is decided by who they are, not by who can connect.
+    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
     std::fs::rename(&made, path).map_err(failed)?;
     Ok(Socket { listener, path: path.to_path_buf() })
 }
@@ -130,9 +153,13 @@ impl Socket {
 
 async fn serve(mut stream: UnixStream, core: Arc<Core>) {
     let answer = match tokio::time::timeout(PATIENCE, hear(&mut stream)).await {
-        Ok(Ok(ask)) => {
+        Ok(Ok((peer, tenant, ask))) => {
             let (tell, told) = tokio::sync::oneshot::channel();
-            let worker = move || drop(tell.send(carry_out(&core, ask)));
+            // Finding out about the caller's groups may take a while, so it is done beside the runtime too.
+            let worker = move || {
+                let caller = Caller::of(peer.uid(), peer.gid());
+                drop(tell.send(carry_out(&core, &caller, tenant.as_ref(), ask)));
+            };
             match std::thread::Builder::new().name("control".to_owned()).spawn(worker) {
                 Ok(_) => told.await.unwrap_or_else(|_| Answer::new(Exit::Failed, "error: the daemon failed at this")),
                 Err(error) => Answer::new(Exit::Failed, format!("error: {error}")),
@@ -148,7 +175,7 @@ async fn serve(mut stream: UnixStream, core: Arc<Core>) {
 }
 
 /// Who asks, and what.
-async fn hear(stream: &mut UnixStream) -> Result<Ask, Answer> {
+async fn hear(stream: &mut UnixStream) -> Result<(UCred, Option<TenantName>, Ask), Answer> {
     let refused = |text: String| Answer::new(Exit::Braked, text);
     let usage = |text: String| Answer::new(Exit::Usage, text);
     let peer = stream.peer_cred().map_err(|error| refused(format!("error: {error}")))?;
@@ -156,33 +183,23 @@ async fn hear(stream: &mut UnixStream) -> Result<Ask, Answer> {
     let mut line = String::new();
     let mut reader = tokio::io::BufReader::new(stream.take(LONGEST));
     reader.read_line(&mut line).await.map_err(|error| usage(format!("error: {error}")))?;
-    let own = rustix::process::geteuid().as_raw();
-    if peer.uid() != 0 && peer.uid() != own {
-        let text = format!("error: user {} may not control the daemon: root and the daemon's own user may", peer.uid());
-        return Err(refused(text));
-    }
-    let request: Request =
-        serde_json::from_str(&line).map_err(|error| usage(format!("error: this is no request: {error}")))?;
+    // Words of the parser may repeat what was sent, and that may name somebody.
+    let request: Request = serde_json::from_str(&line).map_err(|_| usage("error: this is no request".to_owned()))?;
     if request.v != VERSION {
         return Err(usage(format!("error: this daemon speaks version {VERSION}, not {}", request.v)));
     }
-    let asked = request.ask.to_string();
-    serde_json::from_value(request.ask).map_err(|_| usage(format!("error: this daemon cannot {asked}")))
-}
-
-fn carry_out(core: &Core, ask: Ask) -> Answer {
-    let done = match ask {
-        Ask::Ping => Ok(super::status::line(core)),
-        Ask::Reload => reload(core),
-        Ask::AcceptClock => accept(core),
+    let name = match &request.ask {
+        serde_json::Value::String(name) => Some(name.chars().take(40).collect::<String>()),
+        serde_json::Value::Object(object) => object.keys().next().map(|name| name.chars().take(40).collect()),
+        _ => None,
     };
-    match done {
-        Ok(text) => Answer::new(Exit::Done, text),
-        Err(failure) => Answer::new(failure.exit(), failure.text()),
-    }
+    let ask = serde_json::from_value(request.ask);
+    let ask = ask.map_err(|_| usage(format!("error: this daemon cannot {:?}", name.unwrap_or_default())));
+    Ok((peer, request.tenant, ask?))
 }
 
-fn accept(core: &Core) -> Result<String, Failure> {
+/// Accepts the clocks as they are.
+pub(super) fn accept(core: &Core) -> Result<String, Failure> {
     let own = core.watch.accept(&mut *core.memory.conn()?)?;
     let policy = core.policy();
     if !policy.loaded.document.enabled {

@@ -122,7 +122,7 @@ impl Spool {
 
 /// One plain name: no folder, no dot at its beginning.
 fn plain(name: &str) -> io::Result<()> {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     if (1..=200).contains(&name.len()) && !name.starts_with('.') && name.chars().all(good) {
         Ok(())
     } else {

@@ -2,8 +2,10 @@
 
 pub mod audit_rollup;
 mod budget;
+pub mod desk;
 pub mod directory_cleanup;
 pub mod erasure;
+pub mod personal_data_report;
 pub mod retention_purge;
 pub mod session;
 mod upkeep;
@@ -85,7 +87,8 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: &[Kind] = &[audit_rollup::KIND, directory_cleanup::KIND, retention_purge::KIND];
+pub const KINDS: &[Kind] =
+    &[audit_rollup::KIND, directory_cleanup::KIND, personal_data_report::KIND, retention_purge::KIND];
 
 /// The kind of a job; one that is not known goes to the diagnostics.
 pub fn find_kind(raw: &RawJob, diagnostics: &mut Diagnostics) -> Option<&'static Kind> {

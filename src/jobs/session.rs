@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::desk::Desk;
 use crate::clock::Clock;
 use crate::config::document::Document;
 use crate::graph::Graph;
@@ -141,6 +142,8 @@ pub struct Session<'a> {
     pub approver: &'a mut dyn Approver,
     /// Asked between batches.
     pub permit: &'a mut dyn Permit,
+    /// Takes requests in and makes their reports.
+    pub desk: &'a mut dyn Desk,
     /// Hears of the plan and of each batch.
     pub progress: &'a mut dyn RunProgress,
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::address::{Address, Mailbox};
-use super::{Draft, Message};
+use super::{Draft, Message, Parcel, Part};
 
 const PIECES: &[&str] = &[
     "\n",
@@ -109,6 +109,33 @@ const MEANT: [&str; 9] = [
     "MIME-Version",
     "Content-Type",
 ];
+
+/// What a part is called, and how often the words stand at the beginning of a line.
+fn lines_that_begin(bytes: &[u8], words: &str) -> usize {
+    String::from_utf8(bytes.to_vec()).unwrap().split("\r\n").filter(|line| line.starts_with(words)).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// With five fields each, twenty thousand hostile strings.
+    #[test]
+    fn nothing_hostile_gets_through_in_a_report(
+        name in hostile(), subject in hostile(), body in hostile(), file in hostile(), content in hostile()
+    ) {
+        let from = Mailbox::new(Some(&name), Address::parse("privacy@example.org").unwrap());
+        let to = [Mailbox::new(Some(&file), Address::parse("dpo@example.org").unwrap())];
+        let part = Part { name: file, media_type: "application/json", bytes: content.into_bytes() };
+        let draft = draft(&from, &to, &subject, &body);
+        let message = Message::parcel(Parcel { id: "retentiond.report.0", draft, parts: vec![part], keys: None }).unwrap();
+        prop_assert!(!bare(message.bytes()));
+        prop_assert_eq!(headers(message.bytes()), MEANT);
+        prop_assert_eq!(message.to().len(), 1);
+        prop_assert_eq!(lines_that_begin(message.bytes(), "Content-Disposition:"), 1);
+        prop_assert_eq!(lines_that_begin(message.bytes(), "Message-ID: <retentiond.report.0@example.org>"), 1);
+        prop_assert!(message.bytes().split(|byte| *byte == b'\n').all(|line| line.len() <= 999));
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]

@@ -176,6 +176,9 @@ pub struct Plan {
     /// What it was made from.
     #[serde(skip)]
     pub basis: Basis,
+    /// Requests for reports that wait for their answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
     /// What an erasure leaves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remains: Vec<Remaining>,
@@ -205,6 +208,7 @@ impl Plan {
             files,
             brakes,
             widened,
+            requests: None,
             remains: Vec::new(),
             basis,
         }

@@ -20,6 +20,12 @@ pub fn describe(plan: &Plan, zone: chrono_tz::Tz, verbose: bool) -> String {
         let told = plan.steps.iter().filter(|step| !step.sql.is_empty());
         lines.extend(told.map(|step| format!("  {} ({}):\n    {}", step.data, step.rule, step.sql)));
     }
+    if let Some(requests) = plan.requests {
+        let waiting =
+            if requests == 1 { "1 request waits".to_owned() } else { format!("{} requests wait", grouped(requests)) };
+        lines.push(format!("  {waiting} for a report; nothing is removed"));
+        return lines.join("\n");
+    }
     lines.push(format!("  {} in all, {}; plan {}", rows(plan.rows), files(plan.files), plan.plan));
     lines.extend(plan.brakes.iter().map(|brake| format!("  BRAKE {brake}")));
     lines.join("\n")

@@ -72,6 +72,9 @@ pub enum RemovalError {
     /// The database did not do as it was told.
     #[error("{0}")]
     Doubt(String),
+    /// The mail server, or how it is spoken to.
+    #[error("{0}")]
+    Mail(crate::mail::MailError),
     /// It was not begun, for this reason.
     #[error("{0}")]
     Refused(String),

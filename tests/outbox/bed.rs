@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use retentiond::clock::Clock;
 use retentiond::config::diagnostic::Diagnostics;
 use retentiond::config::document::Mail;
+use retentiond::mail::address::Address;
 use retentiond::mail::{Draft, Mailbox, Mailer, Message, Parcel, Part, Settings};
 use retentiond::outbox::{Outbox, folder};
 use retentiond::store::pool::{Database, DatabaseSpec};
@@ -57,6 +58,21 @@ impl Bed {
     }
 
     pub fn post_of(&mut self, job: &str, request: &str) -> String {
+        self.post_message(job, request, &message(request, self.now))
+    }
+
+    /// The same with these words in every field.
+    pub fn post_hostile(&mut self, request: &str, [name, subject, text, html, file]: [String; 5]) -> String {
+        let from = Mailbox::new(Some(&name), Address::parse("privacy@example.org").unwrap());
+        let to = [Mailbox::new(Some(&subject), Address::parse("dpo@example.org").unwrap())];
+        let draft = Draft { from: &from, to: &to, subject: &subject, text: &text, html: &html, date: self.now };
+        let part = Part { name: file.clone(), media_type: "application/json", bytes: file.into_bytes() };
+        let id = format!("retentiond.report.{request}");
+        let message = Message::parcel(Parcel { id: &id, draft, parts: vec![part], keys: None }).unwrap();
+        self.post_message("reports", request, &message)
+    }
+
+    fn post_message(&mut self, job: &str, request: &str, message: &Message) -> String {
         let record = RequestRecord {
             id: request.to_owned(),
             job: job.to_owned(),
@@ -82,8 +98,7 @@ impl Bed {
         };
         let mut conn = self.memory.conn().unwrap();
         assert!(state::add_request(&mut conn, &record).unwrap());
-        let message = message(request, self.now);
-        let mail = self.outbox().lay_down(&message, (job, request, 0), TimeDelta::days(3)).unwrap();
+        let mail = self.outbox().lay_down(message, (job, request, 0), TimeDelta::days(3)).unwrap();
         assert!(state::post(&mut conn, request, "{}", std::slice::from_ref(&mail)).unwrap());
         if job == "reports" {
             self.requests.push(request.to_owned());

@@ -44,8 +44,8 @@ pub use plans::{
     standing_approvals, use_approval,
 };
 pub use requests::{
-    RequestRecord, add_request, end_request, extend_request, forget_requests, knows_origin, new_request_id, note_problem,
-    open_requests, post, request, requests,
+    RequestRecord, add_request, end_request, extend_request, forget_requests, knows_origin, new_request_id,
+    note_problem, open_requests, post, request, requests,
 };
 pub use runs::{
     End, NewStep, RunId, RunRecord, StepRecord, Trigger, forget_before, history, knows_run, last_success, new_id,

@@ -70,16 +70,12 @@ fn failed(error: diesel::result::Error) -> StoreError {
     StoreError::from_catalog(&error)
 }
 
-/// A new id: `r` and nine letters and digits that are not mistaken for each other.
+/// A new id: twelve hexadecimal digits, which the trail can name too.
 ///
 /// # Errors
 /// When the kernel gives no random bytes.
 pub fn new_request_id() -> Result<String, StoreError> {
-    const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstvwxyz";
-    let digits = super::erasures::random()?;
-    let byte = |place: usize| digits.get(place * 4..place * 4 + 4).and_then(|pair| u16::from_str_radix(pair, 16).ok());
-    let letter = |place| LETTERS.get(usize::from(byte(place).unwrap_or_default()) % LETTERS.len()).map(|b| *b as char);
-    Ok(std::iter::once('r').chain((0..9).filter_map(letter)).collect())
+    Ok(super::erasures::random()?.chars().take(12).collect())
 }
 
 /// Remembers a request; `false` when its origin has made one already.

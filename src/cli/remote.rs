@@ -1,0 +1,47 @@
+//! Commands for people who can read neither jobs.toml nor a database: the daemon carries them out, if their role allows.
+//!
+//! Who can read jobs.toml (root, the service's own user) needs no daemon, and so none is asked; `--socket` asks it all the
+//! same.
+
+use std::path::PathBuf;
+
+use super::{Cli, Format, SocketArgs};
+use crate::control::{Exit, Failure};
+use crate::daemon::socket::{self, Answer, Ask};
+
+/// Where the daemon is asked; none where the command does it itself.
+pub(super) fn place(cli: &Cli, args: &SocketArgs) -> Option<PathBuf> {
+    let denied = || {
+        let opened = std::fs::File::open(&cli.config);
+        opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    match &args.socket {
+        Some(place) => Some(place.clone()),
+        None => denied().then(|| socket::DEFAULT.into()),
+    }
+}
+
+/// Asks, and fails as the daemon says.
+pub(super) fn ask(cli: &Cli, place: &std::path::Path, ask: Ask) -> Result<Answer, Failure> {
+    let answer = socket::ask_for(place, cli.tenant.clone(), ask)?;
+    match Exit::of_code(answer.code) {
+        Exit::Done => Ok(answer),
+        exit => Err(Failure::new(exit, answer.text)),
+    }
+}
+
+/// Asks, and prints the answer.
+pub(super) fn say(cli: &Cli, place: &std::path::Path, what: Ask) -> Result<Exit, Failure> {
+    let answer = ask(cli, place, what)?;
+    print(cli, &answer.text, answer.json.as_ref());
+    Ok(Exit::Done)
+}
+
+/// Prints text for people, or JSON for programs.
+pub(super) fn print(cli: &Cli, text: &str, json: Option<&serde_json::Value>) {
+    match (cli.format, json) {
+        (Format::Json, Some(json)) => say!("{json}"),
+        (Format::Json, None) => say!("{}", serde_json::json!({ "text": text })),
+        (Format::Text, _) => say!("{text}"),
+    }
+}

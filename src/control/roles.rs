@@ -1,0 +1,168 @@
+//! Who may do what through the daemon: roles are Unix groups, and the caller is who the kernel says.
+//!
+//! **Invariant.** What a caller may do follows from what the kernel tells of the connection and from the file alone,
+//! never from what the caller says. Who may not is refused with the roles that would be needed, before anything is looked
+//! up; the refusal is recorded by [`refuse`], the one place for it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::process::{Command, Stdio};
+
+use super::failure::{Exit, Failure};
+use crate::clock::Clock;
+use crate::config::document::Roles;
+use crate::config::values::OneOrMany;
+use crate::store::pool::Database;
+use crate::trail::{self, Act, Actor, Entry};
+
+/// A role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Runs, pauses, sees states.
+    Operator,
+    /// Reports, erasures, holds.
+    Dpo,
+    /// Reads the trail.
+    Auditor,
+    /// Reports about users.
+    Administrator,
+}
+
+impl Role {
+    /// Its name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Dpo => "dpo",
+            Self::Auditor => "auditor",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Every role: what each of them may do.
+pub const ANY: &[Role] = &[Role::Operator, Role::Dpo, Role::Auditor, Role::Administrator];
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The Unix user, by name where there is one.
+    pub name: String,
+    /// The user's number.
+    pub uid: u32,
+    /// Root, or the daemon's own user: everything is allowed.
+    everything: bool,
+    groups: BTreeSet<String>,
+}
+
+impl Caller {
+    /// Who the kernel says is at the other end.
+    pub fn of(uid: u32, gid: u32) -> Self {
+        let number = uid.to_string();
+        let name = ask("/usr/bin/id", &["-un", "--", &number]).filter(|name| !name.is_empty());
+        let mut groups: BTreeSet<String> = BTreeSet::new();
+        let listed = ask("/usr/bin/id", &["-Gn", "--", &number]).unwrap_or_default();
+        groups.extend(listed.split_whitespace().map(str::to_owned));
+        // The group that the process has just now, which the kernel vouches for too (`sg`, a service's Group=).
+        let entry = ask("/usr/bin/getent", &["group", &gid.to_string()]).unwrap_or_default();
+        groups.extend(entry.split(':').next().filter(|name| !name.is_empty()).map(str::to_owned));
+        let own = rustix::process::geteuid().as_raw();
+        let name = name.unwrap_or_else(|| format!("uid {uid}"));
+        Self { name, uid, everything: uid == 0 || uid == own, groups }
+    }
+
+    /// The roles that the file gives this caller.
+    pub fn roles(&self, roles: &Roles) -> BTreeSet<Role> {
+        let all = [
+            (Role::Operator, &roles.operator),
+            (Role::Dpo, &roles.dpo),
+            (Role::Auditor, &roles.auditor),
+            (Role::Administrator, &roles.administrator),
+        ];
+        let holds = |groups: &Option<OneOrMany>| {
+            groups.iter().flat_map(|groups| &groups.0).any(|group| self.groups.contains(group))
+        };
+        all.into_iter().filter(|(_, groups)| holds(groups)).map(|(role, _)| role).collect()
+    }
+
+    /// The caller as the trail names one: by the first role that may do anything, and else as somebody at the keyboard.
+    pub fn actor(&self, roles: &Roles) -> Actor {
+        let role = match self.roles(roles).first() {
+            Some(Role::Dpo) => trail::Role::Dpo,
+            Some(Role::Auditor) => trail::Role::Auditor,
+            Some(Role::Administrator) => trail::Role::Administrator,
+            Some(Role::Operator) => trail::Role::Operator,
+            None => Actor::of_uid(self.uid).role,
+        };
+        Actor { role, uid: self.uid }
+    }
+
+    /// Whether one of these roles is the caller's.
+    pub fn may(&self, needed: &[Role], roles: &Roles) -> bool {
+        let own = self.roles(roles);
+        self.everything || needed.iter().any(|role| own.contains(role))
+    }
+}
+
+/// Refuses a command, and records that, in the trail and in the log.
+pub fn refuse(caller: &Caller, command: &str, needed: &[Role], memory: &Database, clock: Clock) -> Failure {
+    let why = Act::Refusal { why: "it needs another role" };
+    let entry = Entry { actor: caller.actor(&Roles::default()), ..Entry::new(why) };
+    if let Err(error) = trail::record(memory, clock, vec![entry]) {
+        tracing::error!(%error, "a refusal could not be recorded");
+    }
+    refused(caller, command, needed)
+}
+
+fn refused(caller: &Caller, command: &str, needed: &[Role]) -> Failure {
+    let needed: Vec<&str> = needed.iter().map(|role| role.as_str()).collect();
+    let needed = needed.join(" or ");
+    tracing::warn!(
+        caller = caller.name,
+        uid = caller.uid,
+        command,
+        needed,
+        "a command was refused: it needs another role"
+    );
+    let text = format!(
+        "error: user {} may not control the daemon like this: `{command}` needs the role {needed} ([roles] in jobs.toml names its groups)",
+        caller.name
+    );
+    Failure::new(Exit::Braked, text)
+}
+
+/// What a program of the system says. Users and groups may come from anywhere (LDAP, a local file), which it knows.
+fn ask(program: &str, args: &[&str]) -> Option<String> {
+    let asked = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let asked = asked.ok().filter(|asked| asked.status.success())?;
+    Some(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(groups: &[&str]) -> Caller {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        Caller { name: "jane".to_owned(), uid: 4_000_000, everything: false, groups }
+    }
+
+    #[test]
+    fn a_role_is_a_group_and_no_role_is_no_right() {
+        let roles: Roles = toml::from_str("operator = \"ops\"\ndpo = [\"privacy\", \"legal\"]").unwrap();
+        assert!(caller(&["legal"]).may(&[Role::Dpo], &roles));
+        assert!(caller(&["ops", "users"]).may(ANY, &roles));
+        assert!(!caller(&["ops"]).may(&[Role::Dpo, Role::Auditor], &roles));
+        assert!(!caller(&["audit"]).may(ANY, &roles));
+        assert!(!caller(&[]).may(ANY, &Roles::default()));
+        assert!(Caller::of(0, 0).may(&[Role::Dpo], &Roles::default()));
+        let text = refused(&caller(&["ops"]), "erase", &[Role::Dpo]);
+        assert!(text.text().contains("jane") && text.text().contains("role dpo"), "{}", text.text());
+    }
+}
