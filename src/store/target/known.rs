@@ -51,6 +51,32 @@ impl Expr {
                 part => Self::IsNotTrue(part),
             },
             Self::IsTrue(part) => Self::IsTrue(inner(part)),
+            Self::Exists { .. }
+            | Self::KeyInRows { .. }
+            | Self::KeyInTable { .. }
+            | Self::Closure { .. }
+            | Self::Needed { .. }
+            | Self::Apart { .. } => self.rows_knowing(known),
+            Self::Compare(..)
+            | Self::OneOf(..)
+            | Self::Null(..)
+            | Self::Same(..)
+            | Self::Exact(..)
+            | Self::Alike(..)
+            | Self::Begins(..)
+            | Self::Json(..)
+            | Self::InShape(..)
+            | Self::KeyIn(..)
+            | Self::KeyAfter(..)
+            | Self::KeyUpTo(..)
+            | Self::Pages { .. } => self,
+        }
+    }
+
+    /// The same of a condition that asks for rows: without any, it is false.
+    fn rows_knowing(self, known: &Known) -> Self {
+        let inner = |inner: Box<Self>| Box::new(inner.knowing(known));
+        match self {
             Self::Exists { table, alias, condition } => {
                 unless_never(inner(condition), |condition| Self::Exists { table, alias, condition })
             }
@@ -80,19 +106,7 @@ impl Expr {
                 }
                 Self::Apart { key, number, tables, ties }
             }
-            Self::Compare(..)
-            | Self::OneOf(..)
-            | Self::Null(..)
-            | Self::Same(..)
-            | Self::Exact(..)
-            | Self::Alike(..)
-            | Self::Begins(..)
-            | Self::Json(..)
-            | Self::InShape(..)
-            | Self::KeyIn(..)
-            | Self::KeyAfter(..)
-            | Self::KeyUpTo(..)
-            | Self::Pages { .. } => self,
+            other => other,
         }
     }
 }
