@@ -66,7 +66,7 @@ fn changed(url: &str, civil: &str, time: &str, change: &str, said: &str) {
         "[state]\nurl = \"sqlite:{{dir}}/state.db\"\n[stores.main]\nurl = \"{url}\"\n[categories.some]\ntitle = \"Some\"\n\
          [brakes]\nmax_percent = 100\n\
          [data.events]\nstore = \"main\"\ntable = \"events\"\ncategory = \"some\"\ntime = {time}\n\
-         [jobs.events]\nkind = \"retention_purge\"\ndata = [\"events\"]\nkeep = \"1 year\"\npace = {{ rows_per_second = 400 }}\n"
+         [jobs.events]\nkind = \"retention_purge\"\ndata = [\"events\"]\nkeep = \"1 year\"\npace = {{ rows_per_second = 300 }}\n"
     ));
     project.run(&["init", "main"]).expect_code(0);
     let left = || -> u64 { run_sql(url, "SELECT count(*) FROM events;").trim().parse().unwrap() };

@@ -18,8 +18,10 @@ use crate::store::catalog::Catalog;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A look may take this part of the time, and no more.
-const SHARE: u32 = 50;
+/// A look may take this part of the time, unless that were longer than [`LONGEST`].
+const SHARE: u32 = 20;
+/// Between two looks at most, however long one takes.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// When each store's catalog is looked at next, and for which tables it was looked at.
 #[derive(Default)]
@@ -36,7 +38,7 @@ impl Watch {
         let started = Instant::now();
         let seen: BTreeSet<DataName> = known.into_iter().flat_map(|(_, seen)| seen).chain(touched).collect();
         look_at(conn, graph, node, &seen)?;
-        let next = Instant::now() + EVERY.max(started.elapsed() * SHARE);
+        let next = Instant::now() + EVERY.max(started.elapsed() * SHARE).min(LONGEST);
         self.0.borrow_mut().insert(node.store.clone(), (next, seen));
         Ok(())
     }

@@ -94,12 +94,14 @@ enum Part {
 #[derive(Clone, Default)]
 pub struct Stmt {
     parts: Vec<Part>,
+    /// It is not kept prepared, so that the server plans it for its own values each time.
+    anew: bool,
 }
 
 impl Stmt {
     /// A statement that begins with `sql`.
     pub fn new(sql: &'static str) -> Self {
-        Self { parts: vec![Part::Sql(sql)] }
+        Self { parts: vec![Part::Sql(sql)], anew: false }
     }
 
     /// Adds SQL text.
@@ -135,6 +137,15 @@ impl Stmt {
     /// Adds all of another statement.
     pub fn append(&mut self, other: &Self) -> &mut Self {
         self.parts.extend(other.parts.iter().cloned());
+        self.anew |= other.anew;
+        self
+    }
+
+    /// Has the server plan the statement for these values each time. PostgreSQL guesses ten keys in an array that it does
+    /// not know, and few rows between two instants that it does not know: of a thousand keys and all expired rows it then
+    /// reads the rows.
+    pub(in crate::store) fn plan_anew(&mut self) -> &mut Self {
+        self.anew = true;
         self
     }
 
@@ -205,6 +216,9 @@ where
     Vec<u8>: ToSql<Binary, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.anew {
+            out.unsafe_to_cache_prepared();
+        }
         for part in &self.parts {
             match part {
                 Part::Sql(sql) => out.push_sql(sql),

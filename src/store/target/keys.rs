@@ -208,7 +208,7 @@ fn write_array(stmt: &mut Stmt, column: &Operand, keys: &[Vec<Sealed>], position
         literal.push('"');
     }
     literal.push('}');
-    stmt.sql("CAST(").value(literal).sql(" AS ").type_name(&column.column.sql_type).sql("[])");
+    stmt.plan_anew().sql("CAST(").value(literal).sql(" AS ").type_name(&column.column.sql_type).sql("[])");
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
