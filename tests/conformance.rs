@@ -21,6 +21,8 @@ mod keys;
 mod names;
 #[path = "conformance/overrides.rs"]
 mod overrides;
+#[path = "conformance/random_maps.rs"]
+mod random_maps;
 #[path = "conformance/sentinels.rs"]
 mod sentinels;
 #[path = "conformance/site.rs"]

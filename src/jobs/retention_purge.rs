@@ -31,6 +31,7 @@ use crate::report::Keeping;
 
 mod checks;
 pub(super) mod counting;
+mod earlier;
 pub(super) mod overdue;
 mod policy;
 

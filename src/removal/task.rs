@@ -102,10 +102,24 @@ impl Branch {
         };
         self.with_own_kind(graph, node, position, (scope, alias), &|scope, alias| {
             let inner = Scope::Alias(alias);
+            let above = self.below_root(graph, position + 1, &inner, alias + 1, ancestor);
+            if self.closes(graph) && edge.columns.iter().all(|(own, theirs)| Expr::are_comparable(own, theirs)) {
+                // Once for all rows: within a condition that is asked row by row, PostgreSQL walks along the links for each.
+                let own = edge.condition.expr(graph, scope, alias + 1);
+                let (columns, selected) = (edge.referring(scope), edge.referred(&inner));
+                let condition = Box::new(above);
+                return own.and(Expr::KeyInRows { columns, table: parent.at.clone(), alias, selected, condition });
+            }
             let mut parts = joined(graph, edge, scope, &inner, alias + 1);
-            parts.push(self.below_root(graph, position + 1, &inner, alias + 1, ancestor));
+            parts.push(above);
             Expr::Exists { table: parent.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
         })
+    }
+
+    /// Whether a table on the way, or the root's, has a link to itself.
+    fn closes(&self, graph: &Graph) -> bool {
+        let has = |name: &DataName| graph.node(name).is_some_and(|node| node.self_link().is_some());
+        self.path.iter().any(|edge| has(&edge.from) || has(&edge.to))
     }
 
     /// What belongs to a row of the same table goes with it; but a reference that is unlinked is one reference.

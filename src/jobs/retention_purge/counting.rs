@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::earlier::Earlier;
 use super::{Action, Due, Graph, Look, Node, Report, Step, Strategy, Task, branches};
 use crate::graph::FileOf;
 use crate::graph::ties::Ties;
@@ -19,9 +20,12 @@ pub(super) struct Seen {
     sizes: BTreeMap<DataName, u64>,
     /// Entries whose time column was looked at.
     times: BTreeSet<DataName>,
+    /// What the steps so far take.
+    earlier: Earlier,
 }
 
-/// The task of one rule, and its steps with counts, children before the entry itself.
+/// The task of one rule, and its steps with counts, children before the entry itself. What earlier steps of
+/// the job take is not counted again.
 pub(super) fn count(
     look: &Look<'_>,
     node: &Node,
@@ -42,7 +46,7 @@ pub(super) fn count(
             seen.sizes.insert(node.name.clone(), size(conn, node, Some(with_time))?);
         }
         know(conn, node)?;
-        count_in(conn, look.graph, node, (rule, due), (ties, &mut seen.sizes))
+        count_in(conn, look.graph, node, (rule, due), (ties, seen))
     })
 }
 
@@ -61,7 +65,7 @@ fn count_in(
     graph: &Graph,
     node: &Node,
     (rule, due): (String, Due),
-    (ties, sizes): (Option<&Ties>, &mut BTreeMap<DataName, u64>),
+    (ties, seen): (Option<&Ties>, &mut Seen),
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let by_age = due.cutoff().is_some();
     let mut task = Task {
@@ -74,15 +78,16 @@ fn count_in(
     };
     let mut steps = Vec::new();
     for branch in &task.branches {
-        if let Some(child) = graph.node(&branch.data).filter(|child| !sizes.contains_key(&child.name)) {
-            sizes.insert(child.name.clone(), size(conn, child, None)?);
+        if let Some(child) = graph.node(&branch.data).filter(|child| !seen.sizes.contains_key(&child.name)) {
+            seen.sizes.insert(child.name.clone(), size(conn, child, None)?);
         }
-        steps.extend(branch_step(conn, graph, &task, branch, (node, &*sizes))?);
+        steps.extend(branch_step(conn, graph, (&task, branch), (node, seen))?);
     }
-    let rows = task.rows(graph, node).knowing(conn.held_now());
+    let rows = seen.earlier.beyond(graph, node, (node, &[]), node.fate.into(), task.rows(graph, node));
+    let rows = rows.knowing(conn.held_now());
     let age = node.age.as_ref().filter(|_| by_age);
     let counted = one(conn, &statements::count(node.backend, &node.at, age.map(|age| &age.column), &rows))?;
-    let table_rows = sizes.get(&node.name).copied().unwrap_or_default();
+    let table_rows = seen.sizes.get(&node.name).copied().unwrap_or_default();
     let share = if table_rows == 0 { 0.0 } else { counted.rows as f64 / table_rows as f64 };
     task.strategy = choose_strategy(graph, node, !task.branches.is_empty(), by_age, share);
     let kept = kept_back(conn, graph, node, &task)?;
@@ -112,19 +117,19 @@ fn count_in(
 fn branch_step(
     conn: &mut Conn,
     graph: &Graph,
-    task: &Task,
-    branch: &Branch,
-    (root, sizes): (&Node, &BTreeMap<DataName, u64>),
+    (task, branch): (&Task, &Branch),
+    (root, seen): (&Node, &mut Seen),
 ) -> Result<Option<Step>, RemovalError> {
     let Some(node) = graph.node(&branch.data) else { return Ok(None) };
     let ancestor = |scope: &Scope, alias: u8| task.going(graph, root, scope, alias);
     let all = branch.rows(graph, node, &ancestor);
-    let rows = all.clone().knowing(conn.held_now());
+    let rows = seen.earlier.beyond(graph, node, (root, &branch.path), branch.action, all.clone());
+    let rows = rows.knowing(conn.held_now());
     let kept = |scope: &Scope, alias: u8| task.held(graph, root, scope, alias);
     let held = held_rows(conn, node, branch.rows(graph, node, &kept))?;
     let counted =
         one(conn, &statements::count(node.backend, &node.at, node.age.as_ref().map(|age| &age.column), &rows))?;
-    let table_rows = sizes.get(&node.name).copied().unwrap_or_default();
+    let table_rows = seen.sizes.get(&node.name).copied().unwrap_or_default();
     let read = |text: Option<&String>| node.age.as_ref().zip(text).and_then(|(age, text)| age.read(text));
     let removes = branch.action == Action::Delete || node.fate == crate::graph::Fate::Anonymise;
     let files = if removes && branch.action != Action::Unlink { files_of(conn, graph, node, &rows)? } else { 0 };
