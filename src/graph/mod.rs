@@ -77,6 +77,11 @@ impl Edge {
         self.from == self.to
     }
 
+    /// Whether a foreign key of the referring table says the same.
+    pub fn is_keyed(&self, from: &Node) -> bool {
+        from.table.foreign_keys.iter().any(|key| links::same_columns(self, &key.columns, &key.target_columns))
+    }
+
     /// The referring columns in a scope.
     pub fn referring(&self, scope: &Scope) -> Vec<Operand> {
         self.columns.iter().map(|(own, _)| Operand { scope: scope.clone(), column: own.clone() }).collect()

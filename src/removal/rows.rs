@@ -8,9 +8,9 @@ use super::{Branch, Context, RemovalError, Task};
 use crate::graph::{Fate, FileOf, Graph, Node};
 use crate::plan::Action;
 use crate::redact::Sealed;
-use crate::store::Conn;
 use crate::store::target::statements::{self, Access, Lookup, Read};
 use crate::store::target::{Expr, Operand, Scope};
+use crate::store::{Backend, Conn};
 
 /// Locks the chosen rows under the whole condition; fewer than chosen means that something moved.
 pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sealed>]) -> Result<(), Undone> {
@@ -81,6 +81,7 @@ fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Re
         conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &rows))
     };
     let mut deleted = 0;
+    cut_loose(context, conn, node, &rows)?;
     if let Some(ends) = ends(context.graph, node) {
         loop {
             let rows = once(conn, rows.clone().and(ends.clone()))?;
@@ -92,6 +93,23 @@ fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Re
     }
     // Of rows that refer to each other in a circle the database decides.
     Ok(deleted + once(conn, rows)?)
+}
+
+/// MySQL and MariaDB do not delete a row that refers to itself by a foreign key: its reference becomes NULL first, in the
+/// transaction in which it goes.
+fn cut_loose(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: &Expr) -> Result<(), Undone> {
+    let Some(edge) = node.self_link().filter(|_| node.backend == Backend::Mysql) else { return Ok(()) };
+    let scope = node.own();
+    let itself =
+        edge.referring(&scope).into_iter().zip(edge.referred(&scope)).map(|(own, theirs)| Expr::Same(own, theirs));
+    let rows = rows.clone().and(Expr::All(itself.collect()));
+    if !edge.is_keyed(node) || conn.rows(&statements::any(node.backend, &node.at, &rows))?.is_empty() {
+        return Ok(());
+    }
+    let columns: Vec<_> = edge.columns.iter().map(|(own, _)| own.clone()).collect();
+    let rows = context.graph.guard(node, rows).knowing(conn.held_now());
+    conn.execute(&statements::unlink(node.backend, &node.at, &columns, &rows))?;
+    Ok(())
 }
 
 /// Rows to which none of the same table belongs.
@@ -116,6 +134,7 @@ pub(super) fn remove_roots(
     match node.fate {
         Fate::Anonymise => overwrite(context, conn, node, &condition).map_err(Undone::Failed),
         Fate::Delete => {
+            cut_loose(context, conn, node, &condition)?;
             let guarded = graph.guard(node, condition).knowing(conn.held_now());
             let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &guarded))?;
             if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
