@@ -23,8 +23,7 @@ pub(super) fn settle_files(session: &mut Session<'_>, tasks: &[Task]) -> Result<
             session.clock.now(),
         )?;
         if recovery.committed + recovery.restored + recovery.conflicts > 0 {
-            let (committed, restored, conflicts) =
-                (recovery.committed as u64, recovery.restored as u64, recovery.conflicts as u64);
+            let (committed, restored, conflicts) = (recovery.committed, recovery.restored, recovery.conflicts);
             let settled = Act::FilesSettled { store: store.clone(), committed, restored, conflicts };
             session.permit.trail().record(vec![settled])?;
             session.progress.note(&format!(

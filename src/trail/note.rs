@@ -16,6 +16,9 @@ const ED25519: u8 = 1;
 /// What a signature's line begins with.
 const DASH: &str = "\u{2014} ";
 
+/// Whose signature a line is, and its bytes.
+type SignedBy<'a> = (&'a str, Vec<u8>);
+
 /// Why a note was not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NoteError {
@@ -35,7 +38,7 @@ pub enum NoteError {
 pub fn find_note(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let is_signature = |line: &&str| line.starts_with(DASH);
-    let Some(first) = lines.iter().position(|line| is_signature(&line)) else { return text.to_owned() };
+    let Some(first) = lines.iter().position(is_signature) else { return text.to_owned() };
     let Some(body) = first.checked_sub(4).and_then(|from| lines.get(from..first)) else { return text.to_owned() };
     let signatures = lines.iter().skip(first).take_while(|line| is_signature(line));
     body.iter().chain(signatures).flat_map(|line| [*line, "\n"]).collect()
@@ -146,7 +149,7 @@ impl Checkpoint {
     }
 
     /// What a note says, whoever signed it.
-    fn read(note: &str) -> Result<(Self, Vec<(&str, Vec<u8>)>), NoteError> {
+    fn read(note: &str) -> Result<(Self, Vec<SignedBy<'_>>), NoteError> {
         let (text, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed("an empty line is missing"))?;
         let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed("its last line has no end"))?;
         let mut lines = text.split('\n');

@@ -1,7 +1,7 @@
 //! Checkpoints of the audit trail while no run ends: every quarter of an hour, if there is something new; and the mail to
 //! the auditors, once a day.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Listener for Checkpoints {
     }
 }
 
-fn sign(config: &PathBuf, poked: &Receiver<()>) {
+fn sign(config: &Path, poked: &Receiver<()>) {
     let mut memory: Option<Database> = None;
     let mut wait = Duration::from_secs(5);
     loop {
