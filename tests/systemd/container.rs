@@ -8,7 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the tree holds beside a minimal Debian: what the package depends on, and what the test looks with.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,libssl3,ca-certificates,sqlite3";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,procps,ca-certificates,sqlite3";
+
+/// OpenSSL's library, which Debian 13 has under another name that provides the first.
+fn openssl(suite: &str) -> &'static str {
+    if suite == "bookworm" { "libssl3" } else { "libssl3t64" }
+}
 
 /// Boots where /run is no tmpfs and no systemd runs: nspawn would look for both.
 const BOOT: &str = "mount -t tmpfs tmpfs /run && exec systemd-nspawn -q -b -D \"$0\" --machine=\"$1\" --register=no \
@@ -160,7 +165,7 @@ fn base(suite: &str) -> PathBuf {
         let part = base.with_extension("part");
         remove(&part);
         let made = Command::new("debootstrap")
-            .args(["--variant=minbase", &format!("--include={PACKAGES}"), suite])
+            .args(["--variant=minbase", &format!("--include={PACKAGES},{}", openssl(suite)), suite])
             .arg(&part)
             .stdin(Stdio::null())
             .output()
