@@ -66,7 +66,7 @@ impl Rows {
     ///
     /// # Errors
     /// When the file is broken there.
-    pub fn next(&mut self) -> Result<Option<Values>, ArchiveError> {
+    pub fn next_row(&mut self) -> Result<Option<Values>, ArchiveError> {
         match self.format {
             Format::Jsonl => super::jsonl::read(&mut self.input, &self.columns),
             Format::Csv => super::csv::read(&mut self.input, self.columns.len()),
@@ -80,7 +80,7 @@ impl Rows {
     /// When they are not those.
     pub fn check(mut self, manifest: &Manifest) -> Result<(), ArchiveError> {
         let (mut digest, mut rows) = (RowsDigest::default(), 0_u64);
-        while let Some(row) = self.next()? {
+        while let Some(row) = self.next_row()? {
             digest.row(&row);
             rows += 1;
         }

@@ -1,10 +1,14 @@
 //! `retentiond init STORE`: the only command that creates anything in a purged store.
 
+use std::path::Path;
+
 use super::{Cli, InitArgs, for_each};
 use crate::config::Loaded;
+use crate::config::document::Store;
 use crate::control::{Exit, Failure};
 use crate::files::{self, RootOptions};
 use crate::jobs::audit_rollup;
+use crate::names::StoreName;
 use crate::store::catalog::{Catalog, Lookup};
 use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::url::StoreUrl;
@@ -26,7 +30,7 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
             format!("error: there is no store `{name}` in {}", cli.config.display()),
         ));
     };
-    let wrong = |message: String| Failure::new(Exit::Configuration, format!("error: store `{name}`: {message}"));
+    let wrong = |message: String| wrong(name, &message);
     let url = store
         .url
         .as_ref()
@@ -35,12 +39,7 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
         .map_err(|error| wrong(error.to_string()))?;
     let url = StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))?;
     if let StoreUrl::Files(directory) = &url {
-        let defaults = RootOptions::default();
-        let marker = store.marker.clone().unwrap_or(defaults.marker);
-        files::create_marker(directory, &marker)
-            .map_err(|error| Failure::new(Exit::Unreachable, format!("error: store `{name}`: {error}")))?;
-        say!("store {name}: the marker `{marker}` is in place");
-        return Ok(Exit::Done);
+        return mark(name, store, directory);
     }
     let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
     let summaries = audit_rollup::table::wanted(&loaded.document, name);
@@ -50,17 +49,7 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
             return Ok(Exit::Done);
         }
     }
-    let password = match &store.password {
-        Some(secret) => Some(secret.resolve().map_err(|error| wrong(error.to_string()))?),
-        None => None,
-    };
-    let spec = DatabaseSpec {
-        password,
-        identity: store.identity.clone(),
-        ca: store.ca.as_ref().map(Into::into),
-        ..DatabaseSpec::new(name.as_str(), url)
-    };
-    let database = Database::open(spec)?;
+    let database = open(name, store, url)?;
     let mut conn = database.conn()?;
     let catalog = Catalog::read(&mut conn)?;
     let seals = audit_rollup::table::sealed_wanted(&loaded.document, name)
@@ -90,4 +79,31 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
         say!("store {name}: created {} for summaries", table.label());
     }
     Ok(Exit::Done)
+}
+
+fn wrong(name: &StoreName, message: &str) -> Failure {
+    Failure::new(Exit::Configuration, format!("error: store `{name}`: {message}"))
+}
+
+/// Puts the marker into a file store.
+fn mark(name: &StoreName, store: &Store, directory: &Path) -> Result<Exit, Failure> {
+    let marker = store.marker.clone().unwrap_or(RootOptions::default().marker);
+    files::create_marker(directory, &marker)
+        .map_err(|error| Failure::new(Exit::Unreachable, format!("error: store `{name}`: {error}")))?;
+    say!("store {name}: the marker `{marker}` is in place");
+    Ok(Exit::Done)
+}
+
+fn open(name: &StoreName, store: &Store, url: StoreUrl) -> Result<Database, Failure> {
+    let password = match &store.password {
+        Some(secret) => Some(secret.resolve().map_err(|error| wrong(name, &error.to_string()))?),
+        None => None,
+    };
+    let spec = DatabaseSpec {
+        password,
+        identity: store.identity.clone(),
+        ca: store.ca.as_ref().map(Into::into),
+        ..DatabaseSpec::new(name.as_str(), url)
+    };
+    Ok(Database::open(spec)?)
 }

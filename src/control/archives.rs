@@ -127,7 +127,7 @@ fn put(conn: &mut Conn, table: &TableRef, columns: &[Option<Column>], mut rows: 
     let most = (PLACEHOLDERS / columns.len().max(1)).max(1);
     let (mut batch, mut written): (Vec<Values>, u64) = (Vec::new(), 0);
     loop {
-        let row = rows.next()?;
+        let row = rows.next_row()?;
         let ended = row.is_none();
         batch.extend(row);
         if batch.len() >= most || (ended && !batch.is_empty()) {

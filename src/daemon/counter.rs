@@ -241,25 +241,31 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
             let (site, memory) = &open(core, tenant)?;
             erase(core, site, memory, person, &plan)?
         }
+        ask @ (Ask::Hold { .. } | Ask::Holds { .. } | Ask::Release { .. }) => hold(core, caller, tenant, ask)?,
+    })
+}
+
+/// What is asked of legal holds; anything else is no question for it.
+fn hold(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Result<Answer, Failure> {
+    let now = core.clock.now();
+    let (site, memory) = &open(core, tenant)?;
+    Ok(match ask {
         Ask::Hold { case, person, why, until } => {
-            let (site, memory) = &open(core, tenant)?;
             let about = holding::about_person(&subject(site, person)?);
-            let new = holding::NewHold { case: case.clone(), about, why, until, by: by.to_owned() };
+            let new = holding::NewHold { case: case.clone(), about, why, until, by: caller.name.clone() };
             let rows = holding::add(site, memory, &new, now)?;
             let all: u64 = rows.values().sum();
             text(format!("case {case} holds {all} more rows, what belongs to them and what they need"))
                 .with_json(json!({ "case": case, "rows": rows }))
         }
         Ask::Holds { all } => {
-            let (site, memory) = &open(core, tenant)?;
             let mut holds = holding::list(site, memory)?;
             holds.retain(|hold| all || hold.stands(now));
-            text(holding::table(&holds, zone)).with_json(holding::to_json(&holds, now))
+            text(holding::table(&holds, core.policy().loaded.document.timezone))
+                .with_json(holding::to_json(&holds, now))
         }
-        Ask::Release { case } => {
-            let (site, memory) = &open(core, tenant)?;
-            release(site, memory, &case, caller, now)?
-        }
+        Ask::Release { case } => release(site, memory, &case, caller, now)?,
+        _ => return Err(Failure::new(Exit::Usage, "error: that is no question about holds")),
     })
 }
 

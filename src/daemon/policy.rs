@@ -92,8 +92,11 @@ impl Policy {
     }
 }
 
+/// The specs of a tenant, and what is away there.
+type LookedAt = Result<(BTreeMap<String, Spec>, Option<String>), Failure>;
+
 /// The specs of a few tenants, and what is away there. All at once, since a store that is away makes itself waited for.
-fn look_at(parts: &[Arc<Loaded>]) -> Vec<Result<(BTreeMap<String, Spec>, Option<String>), Failure>> {
+fn look_at(parts: &[Arc<Loaded>]) -> Vec<LookedAt> {
     let look = |part: &Arc<Loaded>| {
         let site = Site::open_reachable(part)?;
         Ok((specs(&site), site.unreachable.as_ref().map(|failure| failure.text().to_owned())))

@@ -18,7 +18,10 @@ const AWAY: Duration = Duration::from_secs(5);
 
 /// The present openings, one for each tenant; a file without tenants has one. To be used on threads that may wait.
 #[derive(Default)]
-pub(super) struct Sites(Mutex<BTreeMap<Option<TenantName>, Arc<Mutex<Option<Open>>>>>);
+pub(super) struct Sites(Mutex<BTreeMap<Option<TenantName>, Place>>);
+
+/// Where a tenant's opening is, while there is one.
+type Place = Arc<Mutex<Option<Open>>>;
 
 pub(super) struct Open {
     at: Duration,

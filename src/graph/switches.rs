@@ -139,7 +139,9 @@ fn whose(graph: &Graph, node: &Node, kind: &PersonName) -> Option<(Vec<Edge>, Ve
         }
         let parents = level.iter().flat_map(|(at, via)| at.belongs_to.iter().map(move |edge| (via, edge)));
         let next: Vec<_> = parents
-            .filter_map(|(via, edge)| Some((graph.node(&edge.to)?, [via.as_slice(), &[edge.clone()]].concat())))
+            .filter_map(|(via, edge)| {
+                Some((graph.node(&edge.to)?, [via.as_slice(), std::slice::from_ref(edge)].concat()))
+            })
             .filter(|(parent, _)| seen.insert(&parent.name))
             .collect();
         level = next;

@@ -70,7 +70,7 @@ impl Keys {
         let source = std::fs::File::open(from).map_err(|error| failed(&error))?;
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
         let mut file = std::io::BufWriter::new(file.map_err(|error| failed(&error))?);
-        let mut random = rand::rngs::OsRng;
+        let random = rand::rngs::OsRng;
         let mut builder = MessageBuilder::from_reader("", std::io::BufReader::new(source))
             .seipd_v1(random, SymmetricKeyAlgorithm::AES256);
         for Usable { key, subkey } in &self.keys {
@@ -80,7 +80,7 @@ impl Keys {
             }
             .map_err(|error| failed(&error))?;
         }
-        builder.to_writer(&mut random, &mut file).map_err(|error| failed(&error))?;
+        builder.to_writer(random, &mut file).map_err(|error| failed(&error))?;
         file.into_inner().map_err(|error| failed(&error))?.sync_all().map_err(|error| failed(&error))
     }
 
@@ -91,7 +91,7 @@ impl Keys {
     pub fn encrypt(&self, bytes: Vec<u8>) -> Result<String, MailError> {
         let failed =
             |error: pgp::errors::Error| MailError::permanent(format!("the message cannot be encrypted: {error}"));
-        let mut random = rand::rngs::OsRng;
+        let random = rand::rngs::OsRng;
         let mut builder = MessageBuilder::from_bytes("", bytes).seipd_v1(random, SymmetricKeyAlgorithm::AES256);
         for Usable { key, subkey } in &self.keys {
             match subkey.and_then(|place| key.public_subkeys.get(place)) {
@@ -103,7 +103,7 @@ impl Keys {
         if self.keys.is_empty() {
             return Err(MailError::permanent("the message cannot be encrypted: no key is named"));
         }
-        builder.to_armored_string(&mut random, ArmorOptions::default()).map_err(failed)
+        builder.to_armored_string(random, ArmorOptions::default()).map_err(failed)
     }
 }
 
