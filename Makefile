@@ -13,7 +13,7 @@ SERVERS := tests/support/servers.sh
 # nextest where it is installed: a process a test, and a test that hangs is ended.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps deps-build deps-test deps-bench build man deb demo test lint torture bench report-bench systemd-test
+.PHONY: help deps deps-build deps-test deps-bench build man pdf deb demo test pdf-test lint torture bench report-bench systemd-test
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ deps-bench:
 
 build: deps-build ## Builds target/release/retentiond
 	$(CARGO) build --release --locked
+
+pdf: deps-build ## Builds target/release/retentiond-pdf, which prints reports; takes longer than all the rest
+	$(CARGO) build --release --locked --features pdf --bin retentiond-pdf
 
 man: build ## Writes the manual pages to target/man
 	mkdir -p target/man
@@ -61,6 +64,10 @@ torture: deps-test ## Long fault runs: 200 kills of a purge, a cleanup, an erasu
 systemd-test: deb ## Tests package and unit under real systemds, in containers that it makes; needs root
 	@.ci/deps systemd
 	$(CARGO) test --locked --test systemd -- --test-threads=1 --nocapture
+
+pdf-test: deps-test ## Tests the PDF of reports, with its fonts and poppler; builds typst first
+	@.ci/deps pdf
+	$(CARGO) test --locked --features pdf --test pdf
 
 bench: deps-bench ## Measures against a single DELETE; writes benches/RESULTS.md (ARGS="pg-1m sqlite", REPS=3)
 	RETENTIOND_SERVERS=bench $(SERVERS) run $(CARGO) bench --locked --bench purge -- $(ARGS)
