@@ -452,7 +452,7 @@ fn killed_at_random_on_mariadb() {
 fn a_large_centre_takes_little_memory() {
     use shop::{Engine, Shop};
     let long = std::env::var("RETENTIOND_TORTURE").is_ok_and(|long| long == "long");
-    let (users, contacts) = if long { (200_000, 5_000_000) } else { (4_000, 40_000) };
+    let (users, contacts): (u64, u64) = if long { (200_000, 5_000_000) } else { (4_000, 40_000) };
     let gone = users / 20;
     // Users up to `gone` will be deleted; of these, even ones have contacts, and so have all others.
     let schema = format!(
@@ -470,19 +470,7 @@ fn a_large_centre_takes_little_memory() {
          CREATE INDEX ON user_addresses (user_id); CREATE INDEX ON directory_users (user_id); CREATE INDEX ON contacts (agent_id);
          ANALYZE;"
     );
-    let entry = |name: &str, category: &str, rest: &str| {
-        format!("[data.{name}]\nstore = \"shop\"\ntable = \"{name}\"\ncategory = \"{category}\"\n{rest}\n")
-    };
-    let policy = "[people.user]\ndata = \"users\"\n\
-         [brakes]\nmax_percent = 100\nmax_persons = 1000000\nmax_rows = 100000000\nmax_times_usual = 1000000\n\
-         [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\n"
-        .to_owned()
-        + &entry("users", "user_master_data", "stub = \"user_names\"")
-        + &entry("user_names", "user_master_data", "user = \"user_id\"")
-        + &entry("user_addresses", "user_master_data", "user = \"user_id\"")
-        + &entry("directory_users", "directory_information", "user = \"user_id\"")
-        + &entry("contacts", "some", "user = \"agent_id\"");
-    let shop = Shop::new(Engine::Postgres, &policy, &schema);
+    let shop = Shop::new(Engine::Postgres, &large_policy(), &schema);
     let run = |rows: u64| {
         let started = std::time::Instant::now();
         let child = shop.command(&["run", "directory", "--unpaced"]).spawn().unwrap();
@@ -524,6 +512,22 @@ fn a_large_centre_takes_little_memory() {
         "user_names n WHERE user_id <= {gone} AND NOT EXISTS (SELECT FROM contacts c WHERE c.agent_id = n.user_id)";
     assert_eq!(count(&wrong.replace("{gone}", &gone.to_string())), 0, "a name stays exactly where a reference remains");
     assert_eq!(count("contacts"), contacts);
+}
+
+/// The map of the large contact centre.
+fn large_policy() -> String {
+    let entry = |name: &str, category: &str, rest: &str| {
+        format!("[data.{name}]\nstore = \"shop\"\ntable = \"{name}\"\ncategory = \"{category}\"\n{rest}\n")
+    };
+    "[people.user]\ndata = \"users\"\n\
+         [brakes]\nmax_percent = 100\nmax_persons = 1000000\nmax_rows = 100000000\nmax_times_usual = 1000000\n\
+         [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\n"
+        .to_owned()
+        + &entry("users", "user_master_data", "stub = \"user_names\"")
+        + &entry("user_names", "user_master_data", "user = \"user_id\"")
+        + &entry("user_addresses", "user_master_data", "user = \"user_id\"")
+        + &entry("directory_users", "directory_information", "user = \"user_id\"")
+        + &entry("contacts", "some", "user = \"agent_id\"")
 }
 
 /// The most memory that a process has had, in KiB; `None` when it has ended.
