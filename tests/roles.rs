@@ -66,7 +66,7 @@ impl Office {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("setpriv, as root");
+            .unwrap();
         support::project::finish(started, child)
     }
 }
@@ -150,7 +150,7 @@ fn what_is_not_understood_is_not_repeated() {
         ),
         format!("{{\"v\":1,\"do\":{{\"reprot\":\"{CANARY}\"}}}}"),
         format!("{{\"v\":1,\"do\":\"{CANARY}\"}}"),
-        format!("{CANARY}"),
+        CANARY.to_owned(),
         format!(
             "{{\"v\":1,\"do\":{{\"report\":{{\"person\":{{\"kind\":\"user\",\"given\":[\"login={CANARY}x\"]}}}}}}}}"
         ),

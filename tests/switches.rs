@@ -1,5 +1,4 @@
 //! A switch on a user's row decides about rows that name the user only through what they belong to.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
 
 mod support;
 

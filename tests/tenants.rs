@@ -123,6 +123,7 @@ fn commands_are_about_all_tenants_or_the_one_that_is_named() {
 #[test]
 fn one_tenants_trouble_is_not_the_others() {
     let tenants = Tenants::two();
+    #[expect(clippy::disallowed_methods, reason = "the database that goes away is the case")]
     std::fs::remove_file(tenants.project.path("acme.db")).unwrap();
     let ran = tenants.project.run(&["run", "--all"]).expect_code(5);
     assert!(ran.stderr.contains("tenant acme: "), "{}", ran.stderr);
@@ -179,7 +180,8 @@ fn slots(state: &str) -> BTreeMap<String, Vec<(String, String)>> {
 #[test]
 fn three_daemons_share_the_tenants_and_take_over_those_of_a_killed_one() {
     const TENANTS: usize = 12;
-    let url = |number: usize| if number % 4 == 0 { mariadb().fresh_database() } else { postgres().fresh_database() };
+    let url =
+        |number: usize| if number.is_multiple_of(4) { mariadb().fresh_database() } else { postgres().fresh_database() };
     let urls: Vec<(String, String)> = (0..TENANTS).map(|number| (format!("t{number}"), url(number))).collect();
     let state = postgres().fresh_database();
     let jobs = "schedule = \"*/5 * * * * *\"\ncatch_up = \"all\"";

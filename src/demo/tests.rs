@@ -280,9 +280,13 @@ fn the_policy_names_only_tables_and_columns_that_exist() {
     for (name, job) in jobs {
         let several = job.get("data").and_then(toml::Value::as_array).into_iter().flatten();
         let named: Vec<&str> = several.chain(job.get("data")).filter_map(toml::Value::as_str).collect();
+        assert!(named.iter().all(|entry| data.contains_key(*entry)), "{name}");
+        // A report is about whomever it is asked for.
+        if job["kind"].as_str() == Some("personal_data_report") {
+            continue;
+        }
         // A cleanup is about a kind of person, and about whatever the map says of it.
         let person = job.get("person").and_then(toml::Value::as_str);
         assert!(!named.is_empty() || person.is_some_and(|kind| policy["people"].get(kind).is_some()), "{name}");
-        assert!(named.iter().all(|entry| data.contains_key(*entry)), "{name}");
     }
 }

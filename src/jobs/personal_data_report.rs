@@ -163,7 +163,10 @@ impl Job for PersonalDataReport {
         session.desk.tidy()?;
         outbox.sweep(self.name.as_str(), FETCHED_WITHIN).map_err(of_outbox)?;
         if tally.sent > 0 {
-            session.progress.note(&format!("{} mails with reports were sent", tally.sent));
+            session.progress.note(&match tally.sent {
+                1 => "a mail with a report was sent".to_owned(),
+                sent => format!("{sent} mails with reports were sent"),
+            });
         }
         if tally.waiting > 0 {
             session.progress.note(&format!("{} mails could not be sent yet and are tried again", tally.waiting));

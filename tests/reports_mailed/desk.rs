@@ -198,12 +198,8 @@ for part in mail.walk():
     elif part.get_content_type() == "text/html": found["html"] = part.get_content()
 json.dump(found, sys.stdout)
 "#;
-        let mut child = Command::new("python3")
-            .args(["-c", program])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3: run `make deps`");
+        let mut child =
+            Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(mail).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());

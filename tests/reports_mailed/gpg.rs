@@ -29,7 +29,7 @@ impl Gpg {
         command.args(["--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", "--homedir"]);
         command.arg(self.dir.path()).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("Debian's gnupg: run `make deps`");
+        let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let writer = std::thread::spawn(move || stdin.write_all(&input));
@@ -98,9 +98,9 @@ impl Gpg {
     /// What an OpenPGP/MIME mail says: its second part, decrypted.
     pub fn decrypt(&self, mail: &[u8]) -> Vec<u8> {
         let text = String::from_utf8(mail.to_vec()).unwrap();
-        let begin = text.find("-----BEGIN PGP MESSAGE-----").expect("an encrypted part");
-        let end = text.find("-----END PGP MESSAGE-----").expect("a whole one");
-        self.open(text[begin..end + "-----END PGP MESSAGE-----\r\n".len()].as_bytes())
+        let begin = text.find("-----BEGIN PGP MESSAGE-----").unwrap();
+        let end = text.find("-----END PGP MESSAGE-----").unwrap();
+        self.open(&text.as_bytes()[begin..end + "-----END PGP MESSAGE-----\r\n".len()])
     }
 }
 
