@@ -3,7 +3,7 @@
 
 TRAIL.jsonl comes from `retentiond audit export`; CHECKPOINT are files that were kept elsewhere, as mailed; VKEY is the
 trail's verifier key, as first mailed (else the keys count that the export names). Exit code: 0 proved, 1 tampered,
-2 usage, 4 nothing outside vouches for it. Needs Python 3.8 and nothing else. The format: README, "For auditors"."""
+2 usage, 4 nothing outside vouches for it. Needs Python 3.8 and nothing else. The format: docs/audit.md, "The audit trail"."""
 import base64, datetime, functools, hashlib, hmac, json, sys
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519: RFC 8032, section 5.1
 D = -121665 * pow(121666, P - 2, P) % P

@@ -64,7 +64,7 @@ pub enum About {
 
 /// Something that retentiond does, or that somebody does with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are the words of the format, which the README explains")]
+#[expect(missing_docs, reason = "the fields are the words of the format, which docs/audit.md explains")]
 pub enum Act {
     /// The daemon starts.
     Boot,
