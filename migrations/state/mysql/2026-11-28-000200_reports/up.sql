@@ -1,3 +1,5 @@
+-- DDL is committed statement by statement here, so each may be repeated after a kill.
+--
 -- Who asked for whose personal data report, until when it is due, and what became of it. Whom it is about stands here as
 -- keyed hashes only.
 CREATE TABLE IF NOT EXISTS report_requests (
@@ -26,10 +28,9 @@ CREATE TABLE IF NOT EXISTS report_requests (
     counts         MEDIUMTEXT,
     ended_at       DATETIME(6),
     ended_by       VARCHAR(128),
-    ended_why      MEDIUMTEXT
+    ended_why      MEDIUMTEXT,
+    UNIQUE KEY report_requests_origin (job, origin_key)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
-
-CREATE UNIQUE INDEX report_requests_origin ON report_requests (job, origin_key);
 
 -- Finished mails that have not left, and what became of those that have.
 CREATE TABLE IF NOT EXISTS outbox (
