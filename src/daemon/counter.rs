@@ -28,8 +28,10 @@ use crate::removal::{Progress, Removed};
 use crate::store::pool::Database;
 use crate::store::state;
 
-/// A person, as a client names one. It has no `Debug`: it is in no message.
+/// A person, as a client names one. It has no `Debug`: it is in no message. A key that is not known here might have
+/// narrowed what goes, so it is refused.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Person {
     /// The kind.
     pub kind: PersonName,
@@ -43,7 +45,7 @@ pub struct Person {
 
 /// What is asked.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
     /// Whether somebody is there.
     Ping,
