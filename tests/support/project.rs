@@ -89,6 +89,9 @@ impl Project {
         // Nothing of the developer's own surroundings reaches the program but what it needs to start.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.dir());
         command.env("RETENTIOND_CONFIG", self.path("jobs.toml"));
+        // What an installation keeps on its machine, and mails that go nowhere else.
+        command.env("STATE_DIRECTORY", self.dir());
+        command.env("RETENTIOND_SMTP_URL", format!("file:{}", self.path("mail").display()));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

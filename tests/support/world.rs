@@ -192,6 +192,8 @@ impl World {
     /// The program.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_retentiond"));
+        // What an installation keeps on its machine is in the state's folder, also where the state is on a server.
+        command.env("STATE_DIRECTORY", self.folder.path());
         command.arg("--config").arg(self.config()).args(args).stdin(Stdio::null());
         command
     }
