@@ -50,7 +50,7 @@ fn random_maps(engine: Engine) {
             let shown = shop.report(&whom.arguments(), &context);
             let done = shop.erase(&whom.arguments(), &plan, &context);
             let after = Rows::read(&map, &shop);
-            before.check_report(&after, &shown, &context);
+            before.check_report((&map, &whom), &after, &shown, &context);
             assert_eq!(after, expected, "{done:#?} {context}");
             changed += plan.rows().values().sum::<u64>();
             // Walked again: the same stays for the same reasons, and nothing is left to do.
