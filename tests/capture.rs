@@ -2,70 +2,35 @@
 //! deletion on a mapped table yields its rows, with who, what and when; and `check` notices what has changed since.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
 
+#[path = "support/center.rs"]
+mod center;
 mod support;
 
 use std::collections::BTreeMap;
 
-use support::{Project, run_sql, try_sql};
+use center::{Center, Db, STORES};
+use support::try_sql;
 
-const STORES: [&str; 7] = ["configuration", "directory", "operative", "outbound", "monitoring", "reporting", "history"];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Db {
-    Sqlite,
-    Postgres,
-    Mariadb,
+/// The shipped policy; of users only hashes are captured, of their settings nothing.
+fn policy() -> String {
+    let policy = center::POLICY.replace("[data.users]\n", "[data.users]\naudit = \"hash\"\n");
+    policy.replace("[data.user_settings]\n", "[data.user_settings]\naudit = \"none\"\n")
 }
 
-struct Center {
-    db: Db,
-    project: Project,
-    urls: BTreeMap<&'static str, String>,
-    policy: String,
+/// A contact centre whose changes are captured.
+fn captured(db: Db) -> Center {
+    let center = Center::with(db, &["--small", "--no-files"], &policy());
+    for store in STORES {
+        center.project.run(&["audit", "capture", store, "--apply"]).expect_code(0);
+    }
+    center
 }
 
 impl Center {
-    fn new(db: Db) -> Self {
-        let policy = include_str!("../jobs.toml").replace("[data.users]\n", "[data.users]\naudit = \"hash\"\n");
-        let policy = policy.replace("[data.user_settings]\n", "[data.user_settings]\naudit = \"none\"\n");
-        let mut project = Project::new(&policy);
-        let mut urls = BTreeMap::new();
-        for store in STORES {
-            let url = match db {
-                Db::Postgres => support::postgres().fresh_database(),
-                Db::Mariadb => support::mariadb().fresh_database(),
-                Db::Sqlite => format!("sqlite:{}", project.write(&format!("{store}.db"), "").display()),
-            };
-            project.env(&format!("RETENTIOND_{}_URL", store.to_uppercase()), &url);
-            urls.insert(store, url);
-        }
-        let voice = project.path("recordings");
-        std::fs::create_dir(&voice).unwrap();
-        let state = format!("sqlite:{}", project.path("state.db").display());
-        project.env("RETENTIOND_STATE_URL", &state).env("RETENTIOND_VOICE_URL", &format!("file:{}", voice.display()));
-        let center = Self { db, project, urls, policy };
-        center.project.run(&["seed", "--small", "--no-files"]).expect_code(0);
-        for store in STORES.iter().chain(&["voice"]) {
-            center.project.run(&["init", store]);
-        }
-        for store in STORES {
-            center.project.run(&["audit", "capture", store, "--apply"]).expect_code(0);
-        }
-        center
-    }
-
-    fn sql(&self, store: &str, sql: &str) -> String {
-        run_sql(&self.urls[store], sql)
-    }
-
-    fn number(&self, store: &str, sql: &str) -> u64 {
-        self.sql(store, sql).trim().parse().unwrap()
-    }
-
     /// The entries of a store with their tables, as the shipped file maps them.
     fn tables(&self, store: &str) -> Vec<(String, String)> {
         let mut found = Vec::new();
-        for section in self.policy.split("\n[data.").skip(1) {
+        for section in policy().split("\n[data.").skip(1) {
             let name = section.split(']').next().unwrap().to_owned();
             let said = |key: &str| {
                 let line = section.lines().take_while(|line| !line.is_empty()).find(|line| line.starts_with(key))?;
@@ -107,7 +72,7 @@ fn every_change_of_the_contact_centre_is_captured_on_mariadb() {
 }
 
 fn every_change(db: Db) {
-    let center = Center::new(db);
+    let center = captured(db);
     for store in STORES {
         let tables = center.tables(store);
         assert!(!tables.is_empty(), "{store}");
@@ -148,7 +113,7 @@ fn every_change(db: Db) {
 #[test]
 fn what_changed_who_did_it_and_the_new_value() {
     for db in [Db::Sqlite, Db::Postgres, Db::Mariadb] {
-        let center = Center::new(db);
+        let center = captured(db);
         let changes = |store: &str| {
             center.sql(store, "SELECT actor, action, data, row_key, attribute, COALESCE(new_value, '~') FROM retentiond_changes ORDER BY id;")
         };
@@ -211,7 +176,7 @@ fn what_changed_who_did_it_and_the_new_value() {
 #[test]
 fn check_notices_a_changed_table_and_the_sql_can_be_read_first() {
     for db in [Db::Sqlite, Db::Postgres, Db::Mariadb] {
-        let center = Center::new(db);
+        let center = captured(db);
         let check = center.project.run(&["check"]).expect_code(0);
         assert!(!check.stderr.contains("captured") && !check.stderr.contains("retentiond_capture_"), "{check:?}");
         center.sql("configuration", "ALTER TABLE users ADD COLUMN nickname VARCHAR(40);");

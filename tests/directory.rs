@@ -2,78 +2,31 @@
 //! and what stops it.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test stop it by panicking")]
 
+#[path = "support/center.rs"]
+mod center;
+#[path = "directory/large.rs"]
+mod large;
 #[expect(dead_code, reason = "other test files use the rest")]
 #[path = "erasure/shop.rs"]
 mod shop;
 mod support;
 
-use std::collections::BTreeMap;
+use center::{Center, Db};
+use support::{Output, Random, run_sql};
 
-use support::{Output, Project, Random, run_sql};
-
-const STORES: [&str; 7] = ["configuration", "directory", "operative", "outbound", "monitoring", "reporting", "history"];
-
-/// A contact centre with the shipped policy.
-struct Center {
-    project: Project,
-    urls: BTreeMap<&'static str, String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Db {
-    Sqlite,
-    Postgres,
-    Mariadb,
+/// The shipped contact centre.
+fn small(db: Db) -> Center {
+    Center::with(db, &["--small"], center::POLICY)
 }
 
 impl Center {
-    fn new(db: Db) -> Self {
-        Self::with(db, &["--small"], |policy| policy)
-    }
-
-    fn with(db: Db, size: &[&str], change: impl FnOnce(String) -> String) -> Self {
-        let mut project = Project::new(&change(include_str!("../jobs.toml").to_owned()));
-        let mut urls = BTreeMap::new();
-        for store in STORES {
-            let url = match db {
-                Db::Postgres => support::postgres().fresh_database(),
-                Db::Mariadb => support::mariadb().fresh_database(),
-                Db::Sqlite => format!("sqlite:{}", project.write(&format!("{store}.db"), "").display()),
-            };
-            project.env(&format!("RETENTIOND_{}_URL", store.to_uppercase()), &url);
-            urls.insert(store, url);
-        }
-        let state = format!("sqlite:{}", project.path("state.db").display());
-        let voice = project.path("recordings");
-        std::fs::create_dir(&voice).unwrap();
-        project.env("RETENTIOND_STATE_URL", &state).env("RETENTIOND_VOICE_URL", &format!("file:{}", voice.display()));
-        let mail = format!("file:{}", project.path("mail").display());
-        project.env("RETENTIOND_SMTP_URL", &mail);
-        urls.insert("state", state);
-        let center = Self { project, urls };
-        center.project.run(&[&["seed"], size].concat()).expect_code(0);
-        for store in STORES.iter().chain(&["voice"]) {
-            let init = center.project.run(&["init", store]);
-            assert!(matches!(init.code, Some(0 | 4 | 1)), "{init:#?}");
-        }
-        center
-    }
-
-    fn sql(&self, store: &str, sql: &str) -> String {
-        run_sql(&self.urls[store], sql)
-    }
-
-    fn count(&self, store: &str, table: &str, condition: &str) -> u64 {
-        self.sql(store, &format!("SELECT count(*) FROM {table} WHERE {condition};")).trim().parse().unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
+    fn cleanup(&self, arguments: &[&str]) -> Output {
         self.project.run(&[&["run", "directory", "--format", "json"], arguments].concat())
     }
 
     /// A run that completes; gives its number of rows.
     fn completes(&self) -> u64 {
-        let run = self.run(&[]).expect_code(0);
+        let run = self.cleanup(&[]).expect_code(0);
         assert_eq!(run.json()["jobs"][0]["outcome"], "complete", "{run:#?}");
         run.json()["jobs"][0]["rows"].as_u64().unwrap()
     }
@@ -81,9 +34,9 @@ impl Center {
     /// The first runs tidy what the generated centre has of long gone users.
     fn settled(self) -> Self {
         let releases = ["max_persons", "max_percent", "max_rows"].map(|brake| ["--release-brake", brake]).concat();
-        self.run(&releases).expect_code(0);
+        self.cleanup(&releases).expect_code(0);
         self.days_pass();
-        self.run(&releases).expect_code(0);
+        self.cleanup(&releases).expect_code(0);
         self
     }
 
@@ -159,7 +112,7 @@ impl Center {
 }
 
 fn leaves_in_order(db: Db) {
-    let center = Center::new(db).settled();
+    let center = small(db).settled();
     assert_eq!(center.completes(), 0, "{db:?}: a second run finds nothing");
     let veteran = center.veteran();
     center.hire(900_001);
@@ -209,7 +162,7 @@ fn a_user_leaves_in_order_on_mariadb() {
 /// A user who comes back has never been gone.
 #[test]
 fn who_comes_back_is_forgotten_as_gone() {
-    let center = Center::new(Db::Sqlite).settled();
+    let center = small(Db::Sqlite).settled();
     center.hire(900_001);
     let row = center.sql("configuration", "SELECT quote(login_id) FROM users WHERE id = 900001;");
     center.sql("configuration", "DELETE FROM users WHERE id = 900001;");
@@ -229,10 +182,10 @@ fn who_comes_back_is_forgotten_as_gone() {
 /// A users' table that is emptied, halved, restored or unreachable is a doubt, not many deletions.
 #[test]
 fn doubt_about_the_users_deletes_nothing() {
-    let center = Center::new(Db::Sqlite).settled();
+    let center = small(Db::Sqlite).settled();
     let stops = |code: i32, words: &[&str]| {
         let before = center.all();
-        let run = center.run(&[]);
+        let run = center.cleanup(&[]);
         assert_eq!(run.code, Some(code), "{run:#?}");
         for word in words {
             assert!(format!("{}{}", run.stdout, run.stderr).contains(word), "no word of {word} in {run:#?}");
@@ -267,10 +220,10 @@ fn doubt_about_the_users_deletes_nothing() {
     // The number of the last look alone tells it as well.
     center.sql("configuration", "UPDATE retentiond_gate SET token = 1 WHERE name LIKE 'look:%';");
     stops(4, &["persons_restored", "restored"]);
-    center.run(&["--release-brake", "persons_restored"]).expect_code(0);
+    center.cleanup(&["--release-brake", "persons_restored"]).expect_code(0);
     center.completes();
     std::fs::rename(&file, center.project.path("away.db")).unwrap();
-    let run = center.run(&[]);
+    let run = center.cleanup(&[]);
     assert_eq!(run.code, Some(5), "{run:#?}");
     assert!(run.stderr.contains("configuration"), "{run:#?}");
 }
@@ -278,7 +231,7 @@ fn doubt_about_the_users_deletes_nothing() {
 /// Switches: of one user, of a category; a mandatory one is refused.
 #[test]
 fn what_is_switched_off_goes() {
-    let center = Center::new(Db::Sqlite).settled();
+    let center = small(Db::Sqlite).settled();
     let listed = center.sql("directory", "SELECT user_id FROM directory_users ORDER BY user_id LIMIT 1;");
     let listed = listed.trim();
     let before = center.count("directory", "directory_users", "1 = 1");
@@ -297,7 +250,7 @@ fn what_is_switched_off_goes() {
     assert_eq!(refused.code, Some(3), "{refused:#?}");
     assert!(refused.stderr.contains("mandatory"), "{refused:#?}");
     center.project.write_jobs(&off("directory_information"));
-    center.run(&["--release-brake", "max_percent"]).expect_code(0);
+    center.cleanup(&["--release-brake", "max_percent"]).expect_code(0);
     assert_eq!(center.count("directory", "directory_users", "1 = 1"), 0);
     assert_eq!(center.count("directory", "directory_customers", "1 = 1"), 0);
     assert_eq!(center.count("directory", "consents", "1 = 1"), 0, "they belong to the entries");
@@ -375,7 +328,7 @@ fn a_row_that_says_gone_is_the_last_to_go() {
 /// A held user keeps everything, and the run says so.
 #[test]
 fn a_hold_keeps_what_is_left_of_a_user() {
-    let center = Center::new(Db::Sqlite).settled();
+    let center = small(Db::Sqlite).settled();
     center.hire(900_001);
     let add = ["hold", "add", "court", "--user", "900001", "--why", "asked", "--format", "json"];
     let held = center.project.run(&add).expect_code(0).json();
@@ -383,7 +336,7 @@ fn a_hold_keeps_what_is_left_of_a_user() {
     let nobody = center.project.run(&["hold", "add", "court", "--why", "asked"]);
     assert_eq!(nobody.code, Some(2), "{nobody:#?}");
     center.sql("configuration", "DELETE FROM users WHERE id = 900001;");
-    let run = center.run(&[]).expect_code(4);
+    let run = center.cleanup(&[]).expect_code(4);
     assert_eq!(run.json()["jobs"][0]["outcome"], "held", "{run:#?}");
     assert_eq!(center.relations("900001"), 2);
     center.project.run(&["hold", "release", "court", "--approve-as", "nobody"]).expect_code(0);
@@ -401,7 +354,7 @@ fn killed_at_random(db: Db) {
     let brakes = ["max_persons", "max_percent", "max_rows", "max_times_usual"];
     let releases = brakes.map(|brake| ["--release-brake", brake]).concat();
     let command = [&["run", "directory"][..], &releases].concat();
-    let center = Center::new(db).settled();
+    let center = small(db).settled();
     let before = center.all();
     let theirs = format!("user_id BETWEEN {FIRST} AND {}", FIRST + PEOPLE - 1);
     let (mut killed, mut inside) = (0, 0);
@@ -415,14 +368,14 @@ fn killed_at_random(db: Db) {
             killed += u32::from(ended.code.is_none());
             let left = center.parts(&theirs);
             inside += u32::from(ended.code.is_none() && left != whole && left[0] + left[1] > 0);
-            center.run(&releases).expect_code(0);
+            center.cleanup(&releases).expect_code(0);
             center.days_pass();
         }
-        center.run(&releases).expect_code(0);
+        center.cleanup(&releases).expect_code(0);
         assert_eq!(center.parts(&theirs), [0; 4], "{db:?}: something of those who left is still there");
         assert_eq!(center.all(), before, "{db:?}: somebody else lost something");
         assert_eq!(
-            center.run(&releases).expect_code(0).json()["jobs"][0]["rows"],
+            center.cleanup(&releases).expect_code(0).json()["jobs"][0]["rows"],
             0,
             "{db:?}: a second run finds nothing"
         );
@@ -443,95 +396,4 @@ fn killed_at_random_on_postgres() {
 #[test]
 fn killed_at_random_on_mariadb() {
     killed_at_random(Db::Mariadb);
-}
-
-/// A large contact centre in little memory: what the design says is gone, gone; a name exactly where a reference remains.
-///
-/// `RETENTIOND_TORTURE=long` has 200 000 users and 5 million contacts.
-#[test]
-fn a_large_centre_takes_little_memory() {
-    use shop::{Engine, Shop};
-    let long = std::env::var("RETENTIOND_TORTURE").is_ok_and(|long| long == "long");
-    let (users, contacts): (u64, u64) = if long { (200_000, 5_000_000) } else { (4_000, 40_000) };
-    let gone = users / 20;
-    // Users up to `gone` will be deleted; of these, even ones have contacts, and so have all others.
-    let schema = format!(
-        "CREATE TABLE users (id bigint PRIMARY KEY, login text);
-         CREATE TABLE user_names (user_id bigint PRIMARY KEY, name text);
-         CREATE TABLE user_addresses (id bigint PRIMARY KEY, user_id bigint, address text);
-         CREATE TABLE directory_users (id bigint PRIMARY KEY, user_id bigint, name text);
-         CREATE TABLE contacts (id bigint PRIMARY KEY, agent_id bigint, subject text);
-         INSERT INTO users SELECT n, 'u' || n FROM generate_series(1, {users}) n;
-         INSERT INTO user_names SELECT n, 'name ' || n FROM generate_series(1, {users}) n;
-         INSERT INTO user_addresses SELECT n, (n + 1) / 2, n || '@example.org' FROM generate_series(1, {users} * 2) n;
-         INSERT INTO directory_users SELECT n, n, 'name ' || n FROM generate_series(1, {users}) n;
-         INSERT INTO contacts SELECT n, CASE WHEN n % {users} <= {gone} THEN n % {users} / 2 * 2 ELSE n % {users} END, 'call ' || n
-             FROM generate_series(1, {contacts}) n;
-         CREATE INDEX ON user_addresses (user_id); CREATE INDEX ON directory_users (user_id); CREATE INDEX ON contacts (agent_id);
-         ANALYZE;"
-    );
-    let shop = Shop::new(Engine::Postgres, &large_policy(), &schema);
-    let run = |rows: u64| {
-        let started = std::time::Instant::now();
-        let child = shop.command(&["run", "directory", "--unpaced"]).spawn().unwrap();
-        let status = format!("/proc/{}/status", child.id());
-        let output = std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
-                let mut peak = 0;
-                // It is over when the process has no memory of its own any more.
-                while let Some(kib) = peak_of(&status) {
-                    peak = kib;
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                peak
-            });
-            let output = child.wait_with_output().unwrap();
-            (output, watcher.join().unwrap())
-        });
-        let (output, peak) = output;
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        assert_eq!(answer["jobs"][0]["rows"].as_u64(), Some(rows), "{}", String::from_utf8_lossy(&output.stderr));
-        eprintln!(
-            "{users} users, {contacts} contacts: {rows} rows in {:.1} s, {peak} KiB at most",
-            started.elapsed().as_secs_f64()
-        );
-        assert!(0 < peak && peak <= 64 * 1024, "{peak} KiB");
-    };
-    run(0);
-    shop.sql(&format!("DELETE FROM users WHERE id <= {gone};"));
-    run(2 * gone);
-    let state = format!("sqlite:{}", shop.folder.path().join("state.db").display());
-    run_sql(&state, "UPDATE gone_persons SET first_seen = '2020-01-01 00:00:00';");
-    run(gone + gone / 2);
-    run(0);
-    let count = |table: &str| shop.sql(&format!("SELECT count(*) FROM {table};")).trim().parse::<u64>().unwrap();
-    assert_eq!(count("user_addresses"), 2 * (users - gone));
-    assert_eq!(count("directory_users"), users - gone);
-    assert_eq!(count(&format!("user_names WHERE user_id <= {gone}")), gone / 2);
-    let wrong =
-        "user_names n WHERE user_id <= {gone} AND NOT EXISTS (SELECT FROM contacts c WHERE c.agent_id = n.user_id)";
-    assert_eq!(count(&wrong.replace("{gone}", &gone.to_string())), 0, "a name stays exactly where a reference remains");
-    assert_eq!(count("contacts"), contacts);
-}
-
-/// The map of the large contact centre.
-fn large_policy() -> String {
-    let entry = |name: &str, category: &str, rest: &str| {
-        format!("[data.{name}]\nstore = \"shop\"\ntable = \"{name}\"\ncategory = \"{category}\"\n{rest}\n")
-    };
-    "[people.user]\ndata = \"users\"\n\
-         [brakes]\nmax_percent = 100\nmax_persons = 1000000\nmax_rows = 100000000\nmax_times_usual = 1000000\n\
-         [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\n"
-        .to_owned()
-        + &entry("users", "user_master_data", "stub = \"user_names\"")
-        + &entry("user_names", "user_master_data", "user = \"user_id\"")
-        + &entry("user_addresses", "user_master_data", "user = \"user_id\"")
-        + &entry("directory_users", "directory_information", "user = \"user_id\"")
-        + &entry("contacts", "some", "user = \"agent_id\"")
-}
-
-/// The most memory that a process has had, in KiB; `None` when it has ended.
-fn peak_of(status: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }

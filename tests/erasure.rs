@@ -6,6 +6,8 @@
 
 #[path = "erasure/cases.rs"]
 mod cases;
+#[path = "erasure/judge.rs"]
+mod judge;
 #[path = "erasure/model.rs"]
 mod model;
 #[path = "erasure/shop.rs"]

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use crate::bed::{Bed, Engine, Timing};
 use crate::captures;
 use crate::foreground::{percentile, pgbench, sqlite_writer};
+use crate::lock_watch::LockWatch;
 use crate::purger::{Purger, Run};
 use crate::rollups;
-use crate::server::{client, run_sql};
+use crate::server::run_sql;
 
 /// What to do, and how often.
 pub struct Plan {
@@ -316,47 +317,6 @@ fn archiver(plan: &Plan, bed: &Bed, pairs: &Pairs) -> Line {
     }
     let ratios: Vec<f64> = pairs.runs.iter().map(|run| run.rows as f64 / run.wall / median(&rates)).collect();
     line(format!("{} (whole processes)", spread(&ratios, 2)), Some(median(&ratios) >= 1.8))
-}
-
-/// Looks at the locks of the largest transaction again and again while a purge runs.
-struct LockWatch(std::process::Child, std::thread::JoinHandle<Option<(f64, u64, u64)>>);
-
-impl LockWatch {
-    fn start(bed: &Bed) -> Self {
-        use std::io::{BufRead as _, BufReader, Write as _};
-        let mut command = client(&bed.url);
-        command.args(["--unbuffered", "--force"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the client starts");
-        let mut input = child.stdin.take().expect("stdin is piped");
-        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        // The view is made anew at most every 100 ms.
-        std::thread::spawn(move || {
-            let look = "SELECT trx_rows_locked, trx_rows_modified FROM information_schema.innodb_trx \
-                        WHERE trx_rows_modified > 100 ORDER BY trx_rows_modified DESC LIMIT 1; DO SLEEP(0.11);\n";
-            while input.write_all(look.as_bytes()).is_ok() {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        let reader = std::thread::spawn(move || {
-            let mut worst: Option<(f64, u64, u64)> = None;
-            for line in output.lines().map_while(Result::ok) {
-                let sample = line.split_once('\t').and_then(|(l, r)| Some((l.parse().ok()?, r.parse().ok()?)));
-                let Some((locks, rows)) = sample else { continue };
-                let share = locks as f64 / rows as f64;
-                if worst.is_none_or(|(most, ..)| share > most) {
-                    worst = Some((share, locks, rows));
-                }
-            }
-            worst
-        });
-        Self(child, reader)
-    }
-
-    fn finish(mut self) -> Option<(f64, u64, u64)> {
-        self.0.kill().expect("our child");
-        drop(self.0.wait());
-        self.1.join().expect("the reader ends")
-    }
 }
 
 fn sqlite_paced(plan: &Plan) -> Vec<Line> {

@@ -10,6 +10,7 @@ mod captures;
 mod cases;
 mod data;
 mod foreground;
+mod lock_watch;
 mod purger;
 mod rollups;
 #[path = "../../tests/support/server.rs"]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::judge::Judge;
 use crate::shop::{Engine, Shop, Shown};
 use crate::support::{self, Random};
 
@@ -17,19 +18,19 @@ pub enum Rule {
 /// One entry: a table `eN` with the same columns as all others, of which the map uses some.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    rule: Rule,
-    shared: bool,
+    pub rule: Rule,
+    pub shared: bool,
     /// The entries that `p` and `o` refer to, all of them before this one, and whether by foreign key.
-    parents: Vec<(&'static str, usize, bool)>,
+    pub parents: Vec<(&'static str, usize, bool)>,
     /// Whether `q` refers to the same table, and whether by foreign key.
-    own: Option<bool>,
-    users: &'static [&'static str],
-    customer: &'static [&'static str],
-    mentions: bool,
+    pub own: Option<bool>,
+    pub users: &'static [&'static str],
+    pub customer: &'static [&'static str],
+    pub mentions: bool,
 }
 
 #[derive(Clone, Debug)]
-pub struct Map(Vec<Entry>);
+pub struct Map(pub Vec<Entry>);
 
 impl Map {
     pub fn random(random: &mut Random) -> Self {
@@ -131,13 +132,13 @@ impl Map {
 
 const COLUMNS: [&str; 11] = ["id", "p", "o", "q", "u", "v", "phone", "email", "name", "mention", "note"];
 
-type Row = BTreeMap<&'static str, Option<String>>;
+pub type Row = BTreeMap<&'static str, Option<String>>;
 
 /// The rows of all entries, by id, and the users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rows {
-    users: BTreeMap<String, (String, String)>,
-    entries: Vec<BTreeMap<String, Row>>,
+    pub users: BTreeMap<String, (String, String)>,
+    pub entries: Vec<BTreeMap<String, Row>>,
 }
 
 /// Spellings of three people's addresses.
@@ -244,7 +245,7 @@ impl Rows {
 }
 
 /// MariaDB reads a backslash in a literal as an escape, the others do not: none stands in the rows.
-const BACKSLASH: &str = "";
+pub const BACKSLASH: &str = "";
 
 /// Whom an erasure is about.
 #[derive(Clone, Debug)]
@@ -277,242 +278,5 @@ impl Whom {
                 std::iter::once("--customer".to_owned()).chain(given).collect()
             }
         }
-    }
-}
-
-/// Whether two values are the same address of a kind.
-fn alike(kind: &str, a: &str, b: &str) -> bool {
-    match kind {
-        "phone" => {
-            let digits = |text: &str| {
-                let all: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
-                all[all.len().saturating_sub(9)..].to_vec()
-            };
-            digits(a).len() >= 3 && digits(a) == digits(b)
-        }
-        "email" => a.trim().to_lowercase() == b.trim().to_lowercase(),
-        _ => a == b.replace('\\', BACKSLASH),
-    }
-}
-
-/// One erasure, thought through.
-struct Judge<'a> {
-    map: &'a Map,
-    rows: &'a Rows,
-    whom: &'a Whom,
-}
-
-impl Judge<'_> {
-    fn entry(&self, at: usize) -> &Entry {
-        &self.map.0[at]
-    }
-
-    fn value(&self, at: usize, id: &str, column: &str) -> Option<&str> {
-        self.rows.entries[at].get(id)?[column].as_deref()
-    }
-
-    fn address_is_mine(&self, kind: &str, value: Option<&str>) -> bool {
-        let Whom::Customer(addresses) = self.whom else { return false };
-        value.is_some_and(|value| addresses.iter().any(|(k, a)| *k == kind && alike(kind, value, a)))
-    }
-
-    fn names(&self, at: usize, id: &str) -> bool {
-        match self.whom {
-            Whom::User(user) => {
-                self.entry(at).users.iter().any(|column| self.value(at, id, column) == Some(user.as_str()))
-            }
-            Whom::Customer(_) => {
-                self.entry(at).customer.iter().any(|kind| self.address_is_mine(kind, self.value(at, id, kind)))
-            }
-        }
-    }
-
-    /// The rows that a row belongs to, other tables' first.
-    fn parents(&self, at: usize, id: &str) -> Vec<(usize, String)> {
-        let up = |(column, to): (&str, usize)| {
-            let key = self.value(at, id, column)?;
-            self.rows.entries[to].contains_key(key).then(|| (to, key.to_owned()))
-        };
-        self.entry(at).parents.iter().filter_map(|(column, to, _)| up((column, *to))).collect()
-    }
-
-    fn own_parent(&self, at: usize, id: &str) -> Option<String> {
-        self.entry(at).own?;
-        let key = self.value(at, id, "q")?;
-        self.rows.entries[at].contains_key(key).then(|| key.to_owned())
-    }
-
-    fn is_anothers(&self, at: usize, id: &str) -> bool {
-        match self.whom {
-            Whom::User(user) => {
-                let entry = self.entry(at);
-                entry.users.iter().any(|column| self.value(at, id, column).is_some_and(|other| other != user))
-                    || entry.customer.iter().any(|kind| self.value(at, id, kind).is_some())
-                    || self.parents(at, id).iter().any(|(to, key)| self.is_anothers(*to, key))
-            }
-            Whom::Customer(addresses) => {
-                let known = |kind: &&&str| addresses.iter().any(|(known, _)| *known == **kind);
-                let set = |kind: &&str| self.value(at, id, kind).is_some();
-                self.entry(at).customer.iter().filter(known).any(set) && !self.names(at, id)
-            }
-        }
-    }
-
-    fn reached(&self, at: usize, id: &str) -> bool {
-        if self.is_anothers(at, id) {
-            return false;
-        }
-        let through =
-            |to: usize, key: &str| !self.entry(to).shared && self.entry(to).rule != Rule::Keep && self.reached(to, key);
-        self.names(at, id)
-            || self.parents(at, id).iter().any(|(to, key)| through(*to, key))
-            || self.own_parent(at, id).is_some_and(|key| self.reached(at, &key))
-    }
-
-    /// The rows that refer to a row from other tables: entry, id, by foreign key.
-    fn below(&self, at: usize, id: &str) -> Vec<(usize, String, bool)> {
-        let mut found = Vec::new();
-        for (child, entry) in self.map.0.iter().enumerate() {
-            for (column, to, key) in entry.parents.iter().filter(|(_, to, _)| *to == at) {
-                debug_assert_eq!(*to, at);
-                let refer = self.rows.entries[child].iter().filter(|(_, row)| row[column].as_deref() == Some(id));
-                found.extend(refer.map(|(id, _)| (child, id.clone(), *key)));
-            }
-        }
-        found
-    }
-
-    fn is_blocked(&self, at: usize, id: &str) -> bool {
-        let here = self.below(at, id).iter().any(|(child, id, key)| {
-            if self.entry(at).shared {
-                return !self.goes(*child, id);
-            }
-            match self.entry(*child).rule {
-                Rule::Keep => true,
-                Rule::Anonymise => *key || self.is_anothers(*child, id),
-                Rule::Delete => self.is_anothers(*child, id) || self.is_blocked(*child, id),
-            }
-        });
-        let own = self.entry(at).own.is_some()
-            && (self.is_anothers(at, id)
-                || self.rows.entries[at]
-                    .iter()
-                    .any(|(child, row)| row["q"].as_deref() == Some(id) && child != id && self.is_blocked(at, child)));
-        here || own
-    }
-
-    fn goes(&self, at: usize, id: &str) -> bool {
-        self.entry(at).rule == Rule::Delete && self.reached(at, id) && !self.is_blocked(at, id)
-    }
-
-    fn changes(&self, at: usize, id: &str) -> bool {
-        let entry = self.entry(at);
-        entry.rule == Rule::Anonymise && self.reached(at, id) && !(entry.shared && self.is_blocked(at, id))
-    }
-
-    /// The columns of a row that stays which name the person.
-    fn blanked(&self, at: usize, id: &str) -> Vec<&'static str> {
-        let entry = self.entry(at);
-        if entry.rule == Rule::Keep {
-            return Vec::new();
-        }
-        let stays =
-            self.is_anothers(at, id) || ((entry.rule == Rule::Delete || entry.shared) && self.is_blocked(at, id));
-        let mut columns = Vec::new();
-        if stays && self.names(at, id) {
-            match self.whom {
-                Whom::User(user) => columns
-                    .extend(entry.users.iter().filter(|column| self.value(at, id, column) == Some(user.as_str()))),
-                Whom::Customer(_) => columns
-                    .extend(entry.customer.iter().filter(|kind| self.address_is_mine(kind, self.value(at, id, kind)))),
-            }
-        }
-        columns
-    }
-
-    fn mentions(&self, at: usize, id: &str) -> bool {
-        let entry = self.entry(at);
-        if !entry.mentions || entry.rule == Rule::Keep || self.goes(at, id) {
-            return false;
-        }
-        let mention = self.value(at, id, "mention");
-        match self.whom {
-            Whom::User(user) => {
-                let own = self.rows.users.get(user).map(|(_, email)| email.as_str());
-                mention.zip(own).is_some_and(|(mention, own)| alike("email", mention, own))
-            }
-            Whom::Customer(_) => self.address_is_mine("email", mention),
-        }
-    }
-
-    /// The row afterwards; `None` when it is gone.
-    fn after(&self, at: usize, id: &str) -> Option<Row> {
-        if self.goes(at, id) {
-            return None;
-        }
-        let mut row = self.rows.entries[at][id].clone();
-        if self.changes(at, id) {
-            let entry = self.entry(at);
-            if row["note"].is_some() {
-                row.insert("note", Some("x".to_owned()));
-            }
-            let named = if matches!(self.whom, Whom::User(_)) { entry.users } else { entry.customer };
-            for column in named {
-                row.insert(column, None);
-            }
-        }
-        for column in self.blanked(at, id) {
-            row.insert(column, None);
-        }
-        if self.mentions(at, id) {
-            row.insert("mention", None);
-        }
-        Some(row)
-    }
-}
-
-impl Rows {
-    /// The rows after an erasure.
-    pub fn erased(&self, map: &Map, whom: &Whom) -> Self {
-        let judge = Judge { map, rows: self, whom };
-        let mut after = self.clone();
-        if let Whom::User(user) = whom {
-            after.users.remove(user);
-        }
-        for (at, rows) in self.entries.iter().enumerate() {
-            after.entries[at] = rows.keys().filter_map(|id| Some((id.clone(), judge.after(at, id)?))).collect();
-        }
-        after
-    }
-
-    /// How many rows an erasure touches, by entry and action, as a plan counts them.
-    pub fn touched(&self, map: &Map, whom: &Whom) -> BTreeMap<(String, String), u64> {
-        let judge = Judge { map, rows: self, whom };
-        let mut counts = BTreeMap::new();
-        let mut add = |at: &str, action: &str, rows: usize| {
-            *counts.entry((at.to_owned(), action.to_owned())).or_default() += rows as u64;
-        };
-        if let Whom::User(user) = whom {
-            add("users", "delete", usize::from(self.users.contains_key(user)));
-        }
-        for (at, rows) in self.entries.iter().enumerate() {
-            for id in rows.keys() {
-                let name = format!("e{at}");
-                add(&name, "delete", usize::from(judge.goes(at, id)));
-                let changed = judge.after(at, id).is_some_and(|after| {
-                    let own = |row: &Row| {
-                        let mut row = row.clone();
-                        row.remove("mention");
-                        row
-                    };
-                    judge.changes(at, id) && own(&after) != own(&rows[id])
-                });
-                add(&name, "anonymise", usize::from(changed));
-                add(&name, "anonymise", judge.blanked(at, id).len());
-                add(&name, "anonymise", usize::from(judge.mentions(at, id)));
-            }
-        }
-        counts.retain(|_, rows| *rows > 0);
-        counts
     }
 }

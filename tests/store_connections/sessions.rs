@@ -1,0 +1,96 @@
+//! What is set on every connection.
+
+use super::*;
+
+#[test]
+fn the_session_of_postgresql_is_set() {
+    let database = open(&support::postgres().fresh_database());
+    let mut conn = database.conn().unwrap();
+    for (sql, wanted) in [
+        ("SELECT current_setting('TimeZone')", "UTC"),
+        ("SELECT current_setting('lock_timeout')", "200ms"),
+        ("SELECT current_setting('statement_timeout')", "30s"),
+        ("SELECT current_setting('idle_in_transaction_session_timeout')", "30s"),
+        ("SELECT current_setting('plan_cache_mode')", "force_custom_plan"),
+        ("SELECT current_setting('application_name')", "retentiond"),
+        ("SELECT current_setting('client_encoding')", "UTF8"),
+        ("SELECT current_setting('standard_conforming_strings')", "on"),
+        ("SELECT current_setting('DateStyle')", "ISO, YMD"),
+        ("SELECT current_setting('IntervalStyle')", "postgres"),
+        ("SELECT current_setting('extra_float_digits')", "1"),
+        ("SELECT current_setting('bytea_output')", "hex"),
+        ("SELECT current_setting('transaction_isolation')", "read committed"),
+        ("SELECT CAST(CAST('2024-06-01 12:00:00+02' AS timestamptz) AS text)", "2024-06-01 10:00:00+00"),
+    ] {
+        assert_eq!(ask(&mut conn, sql), wanted, "{sql}");
+    }
+    conn.allow_long_reads().unwrap();
+    assert_eq!(ask(&mut conn, "SELECT current_setting('statement_timeout')"), "6h");
+    drop(conn);
+    let mut conn = database.conn().unwrap();
+    assert_eq!(ask(&mut conn, "SELECT current_setting('statement_timeout')"), "30s");
+}
+
+#[test]
+fn the_session_of_mariadb_is_set() {
+    let database = open(&support::mariadb().fresh_database());
+    let mut conn = database.conn().unwrap();
+    for (sql, wanted) in [
+        ("SELECT @@time_zone", "+00:00"),
+        ("SELECT @@sql_mode", "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"),
+        ("SELECT CAST(@@innodb_lock_wait_timeout AS CHAR)", "0"),
+        ("SELECT CAST(@@lock_wait_timeout AS CHAR)", "5"),
+        ("SELECT CAST(@@autocommit + 0 AS CHAR)", "1"),
+        ("SELECT CAST(@@wait_timeout AS CHAR)", "600"),
+        ("SELECT CAST(@@foreign_key_checks + 0 AS CHAR)", "1"),
+        ("SELECT @@tx_isolation", "READ-COMMITTED"),
+        ("SELECT @@collation_connection", "utf8mb4_bin"),
+        ("SELECT @@character_set_client", "utf8mb4"),
+        ("SELECT @@character_set_results", "utf8mb4"),
+        ("SELECT @@lc_messages", "en_US"),
+        ("SELECT CAST(ROUND(@@max_statement_time) AS CHAR)", "30"),
+        ("SELECT CAST(FROM_UNIXTIME(0) AS CHAR)", "1970-01-01 00:00:00"),
+        ("SELECT CAST('a' = 'A' AS CHAR)", "0"),
+    ] {
+        assert_eq!(ask(&mut conn, sql), wanted, "{sql}");
+    }
+    run(&mut conn, "CREATE TABLE zero (at DATETIME, name VARCHAR(3))");
+    run(&mut conn, "INSERT INTO zero VALUES ('0000-00-00', 'a')");
+    assert_eq!(ask(&mut conn, "SELECT CAST(at AS CHAR) FROM zero"), "0000-00-00 00:00:00");
+    fail(&mut conn, "UPDATE zero SET name = 'long'");
+    assert_eq!(run(&mut conn, "UPDATE zero SET name = 'a'"), 1, "matched rows are counted, not changed ones");
+    conn.allow_long_reads().unwrap();
+    assert_eq!(ask(&mut conn, "SELECT CAST(ROUND(@@max_statement_time) AS CHAR)"), "21600");
+    drop(conn);
+    let mut conn = database.conn().unwrap();
+    assert_eq!(ask(&mut conn, "SELECT CAST(ROUND(@@max_statement_time) AS CHAR)"), "30");
+}
+
+#[test]
+fn the_session_of_sqlite_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a b%20?#é.db");
+    std::fs::write(&file, "").unwrap();
+    let database = open(&format!("sqlite:{}", file.display()));
+    let mut conn = database.conn().unwrap();
+    for (sql, wanted) in [
+        ("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys", "1"),
+        ("SELECT CAST(secure_delete AS TEXT) FROM pragma_secure_delete", "1"),
+        ("SELECT CAST(trusted_schema AS TEXT) FROM pragma_trusted_schema", "0"),
+        ("SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout", "5000"),
+        ("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous", "2"),
+        ("SELECT journal_mode FROM pragma_journal_mode", "delete"),
+    ] {
+        assert_eq!(ask(&mut conn, sql), wanted, "{sql}");
+    }
+    run(&mut conn, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    assert!(std::fs::metadata(&file).unwrap().len() > 0, "the very file was written");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "and no other was made");
+    let folder_mode = folder.path().join("state.db");
+    let mut state = spec(&format!("sqlite:{}", folder_mode.display()));
+    state.create = true;
+    let database = Database::open(state).unwrap();
+    assert_eq!(ask(&mut database.conn().unwrap(), "SELECT journal_mode FROM pragma_journal_mode"), "wal");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&folder_mode).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
