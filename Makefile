@@ -58,8 +58,8 @@ else
 	$(SERVERS) run $(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=2
 endif
 
-torture: deps-test ## Long fault runs: 200 kills of a purge, a cleanup, an erasure and a rollup, 10 000 racing holds, 10 000 mutations of a trail, 1 000 slots among killed daemons, 10 000 jobs in a minute
-	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test directory --test erasure_killed --test daemon_fleet --test held --test audit_rollup --test daemon --test tenants --test trail -- --nocapture
+torture: deps-test ## Long fault runs: 200 kills of a purge, a cleanup, an erasure and a rollup, 10 000 racing holds, 10 000 mutations of a trail, 1 000 slots among killed daemons, 10 000 jobs in a minute, 1 000 deliveries of mail, 200 random maps
+	RETENTIOND_TORTURE=long $(SERVERS) run $(CARGO) test --locked --release --test killed --test directory --test erasure_killed --test daemon_fleet --test held --test audit_rollup --test daemon --test tenants --test trail --test outbox --test reports_mailed --test restores --test erasure --test conformance -- --nocapture
 
 systemd-test: deb ## Tests package and unit under real systemds, in containers that it makes; needs root
 	@.ci/deps systemd
