@@ -55,16 +55,42 @@ pub fn along(graph: &Graph, via: &[Edge], scope: &Scope, alias: u8, condition: &
 
 /// The rows of `base` and, along the table's link to itself, all that belong to them.
 pub fn closed(graph: &Graph, node: &Node, scope: &Scope, alias: u8, base: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
+    closed_over(graph, node, (scope, alias), base, &|_, _| Expr::always())
+}
+
+/// The same, over rows that satisfy `step` alone.
+pub(super) fn closed_over(
+    graph: &Graph,
+    node: &Node,
+    (scope, alias): (&Scope, u8),
+    base: &dyn Fn(&Scope, u8) -> Expr,
+    step: &dyn Fn(&Scope, u8) -> Expr,
+) -> Expr {
     let Some(edge) = node.self_link() else { return base(scope, alias) };
     // The alias after that of the seed is that of the rows which a step adds.
-    let step = Scope::Alias(alias + 1);
+    let below = Scope::Alias(alias + 1);
     Expr::Closure {
         key: node.key_operands(scope),
         table: node.at.clone(),
         link: edge.columns.clone(),
         seed_alias: alias,
         seed: Box::new(base(&Scope::Alias(alias), alias + 2)),
-        step: Box::new(edge.condition.expr(graph, &step, alias + 2)),
+        step: Box::new(step(&below, alias + 2).and(edge.condition.expr(graph, &below, alias + 2))),
+    }
+}
+
+/// The other way: the rows of `base` and, along the table's link to itself, all that they belong to.
+pub fn needed(graph: &Graph, node: &Node, scope: &Scope, alias: u8, base: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
+    let Some(edge) = node.self_link() else { return base(scope, alias) };
+    let linked = |alias: u8, free: u8| edge.condition.expr(graph, &Scope::Alias(alias), free);
+    Expr::Needed {
+        key: node.key_operands(scope),
+        table: node.at.clone(),
+        link: edge.columns.clone(),
+        seed_alias: alias,
+        seed: Box::new(base(&Scope::Alias(alias), alias + 2)),
+        // A row whose link does not hold belongs to nothing.
+        linked: Box::new((linked(alias, alias + 2), linked(alias + 1, alias + 2))),
     }
 }
 

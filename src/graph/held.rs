@@ -16,7 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use super::condition::joined;
+use super::condition::{closed, joined, needed};
 use super::{Edge, Fate, Graph, Node};
 use crate::names::DataName;
 use crate::store::target::{Expr, Guarded, Scope};
@@ -32,13 +32,18 @@ struct Place<'a> {
     from: Option<&'a Edge>,
 }
 
+/// Which end of a link is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The row referred to.
+    Above,
+    /// The rows that refer.
+    Below,
+}
+
 impl Place<'_> {
     fn came_by(&self, edge: &Edge) -> bool {
-        self.from.is_some_and(|from| {
-            let same =
-                from.columns.iter().zip(&edge.columns).all(|(a, b)| a.0.name == b.0.name && a.1.name == b.1.name);
-            from.from == edge.from && from.to == edge.to && same
-        })
+        self.from.is_some_and(|from| from.is_same_link(edge))
     }
 }
 
@@ -106,11 +111,7 @@ impl Graph {
         let flat = |place: Place<'_>| Expr::Any(vec![self.covered(node, place), self.flat_needed(node, place)]);
         match node.self_link() {
             None => flat(place),
-            Some(edge) => {
-                let (seed_alias, seed) = seed(place, &flat);
-                let (key, table, link) = (node.key_operands(place.scope), node.at.clone(), edge.columns.clone());
-                Expr::Needed { key, table, link, seed_alias, seed }
-            }
+            Some(_) => needed(self, node, place.scope, place.alias, &seed(&flat)),
         }
     }
 
@@ -119,11 +120,7 @@ impl Graph {
         let flat = |place: Place<'_>| self.flat_covered(node, place);
         match node.self_link() {
             None => flat(place),
-            Some(edge) => {
-                let (seed_alias, seed) = seed(place, &flat);
-                let (key, table, link) = (node.key_operands(place.scope), node.at.clone(), edge.columns.clone());
-                Expr::Closure { key, table, link, seed_alias, seed, step: Box::new(Expr::always()) }
-            }
+            Some(_) => closed(self, node, place.scope, place.alias, &seed(&flat)),
         }
     }
 
@@ -132,11 +129,10 @@ impl Graph {
         for edge in node.belongs_to.iter().filter(|edge| !edge.is_self() && !place.came_by(edge)) {
             let Some(parent) = self.node(&edge.to) else { continue };
             let inner = Scope::Alias(place.alias);
-            let mut parts = joined(self, edge, place.scope, &inner, place.alias + 1);
-            parts.push(self.covered(parent, Place { scope: &inner, alias: place.alias + 1, from: None }));
-            let exists =
-                Expr::Exists { table: parent.at.clone(), alias: place.alias, condition: Box::new(Expr::All(parts)) };
-            reasons.push(Expr::All(vec![Expr::AnyHeld(names(self.above(parent))), exists]));
+            let held = self.covered(parent, Place { scope: &inner, alias: place.alias + 1, from: None });
+            let above = self.above(parent);
+            let linked = self.linked(edge, (parent, Side::Above), place, &above, held);
+            reasons.push(Expr::All(vec![Expr::AnyHeld(names(above)), linked]));
         }
         Expr::Any(reasons)
     }
@@ -150,16 +146,50 @@ impl Graph {
         let reasons = links
             .map(|(child, edge, unlinked)| {
                 let inner = Scope::Alias(place.alias);
-                let mut parts = joined(self, edge, &inner, place.scope, place.alias + 1);
                 let below = Place { scope: &inner, alias: place.alias + 1, from: Some(edge) };
-                parts.push(if unlinked { self.covered(child, below) } else { self.stays(child, below) });
-                let exists =
-                    Expr::Exists { table: child.at.clone(), alias: place.alias, condition: Box::new(Expr::All(parts)) };
+                let kept = if unlinked { self.covered(child, below) } else { self.stays(child, below) };
                 let matter = if unlinked { self.above(child) } else { self.that_matter(child) };
-                Expr::All(vec![Expr::AnyHeld(names(matter)), exists])
+                let linked = self.linked(edge, (child, Side::Below), place, &matter, kept);
+                Expr::All(vec![Expr::AnyHeld(names(matter)), linked])
             })
             .collect();
         Expr::Any(reasons)
+    }
+
+    /// A row of `node`, at the other end of a link from the rows of a place, satisfies `condition`, which is about `entries`.
+    ///
+    /// Where one of these has a link to itself, the rows are found once for all: along such links the databases walk
+    /// through the whole table, within a condition that is asked row by row for each row anew, and so on at each level.
+    fn linked(
+        &self,
+        edge: &Edge,
+        (node, side): (&Node, Side),
+        place: Place<'_>,
+        entries: &BTreeSet<DataName>,
+        condition: Expr,
+    ) -> Expr {
+        let inner = Scope::Alias(place.alias);
+        let (from, to) = if side == Side::Above { (place.scope, &inner) } else { (&inner, place.scope) };
+        let closes = entries.iter().filter_map(|name| self.node(name)).any(|node| node.self_link().is_some());
+        if !closes || !edge.columns.iter().all(|(own, theirs)| Expr::are_comparable(own, theirs)) {
+            let mut parts = joined(self, edge, from, to, place.alias + 1);
+            parts.push(condition);
+            return Expr::Exists { table: node.at.clone(), alias: place.alias, condition: Box::new(Expr::All(parts)) };
+        }
+        let holds = edge.condition.expr(self, from, place.alias + 1);
+        let (referring, referred) = (edge.referring(from), edge.referred(to));
+        let rows = |columns, selected, condition| Expr::KeyInRows {
+            columns,
+            table: node.at.clone(),
+            alias: place.alias,
+            selected,
+            condition: Box::new(condition),
+        };
+        // A NULL refers to nothing; IN says that it does not know.
+        Expr::IsTrue(Box::new(match side {
+            Side::Above => holds.and(rows(referring, referred, condition)),
+            Side::Below => rows(referred, referring, holds.and(condition)),
+        }))
     }
 
     fn above(&self, node: &Node) -> BTreeSet<DataName> {
@@ -173,9 +203,8 @@ fn names(entries: BTreeSet<DataName>) -> Vec<String> {
     entries.into_iter().map(String::from).collect()
 }
 
-/// The condition of the rows that a walk within one table begins with, and the alias they have there.
-fn seed(place: Place<'_>, flat: &dyn Fn(Place<'_>) -> Expr) -> (u8, Box<Expr>) {
-    let inner = Scope::Alias(place.alias);
-    // The alias after that of the seed is left to the walk's own steps.
-    (place.alias, Box::new(flat(Place { scope: &inner, alias: place.alias + 2, from: place.from })))
+/// The condition of the rows that a walk within one table begins with. They are other rows than the one that is asked
+/// about, so what they belong to is looked at along every link, the one that led here included.
+fn seed<'f>(flat: &'f dyn Fn(Place<'_>) -> Expr) -> impl Fn(&Scope, u8) -> Expr + 'f {
+    move |scope, alias| flat(Place { scope, alias, from: None })
 }

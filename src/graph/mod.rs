@@ -28,7 +28,7 @@ use crate::config::document::Document;
 use crate::files::PathTemplate;
 use crate::names::{CategoryName, DataName, StoreName};
 use crate::store::Backend;
-use crate::store::catalog::{Catalog, Column, Table};
+use crate::store::catalog::{Catalog, Column, ForeignKey, Table};
 use crate::store::target::statements::Overwrite;
 use crate::store::target::{Operand, Scope, TableRef};
 
@@ -77,9 +77,22 @@ impl Edge {
         self.from == self.to
     }
 
+    /// Whether both are the same link, whatever their conditions.
+    pub fn is_same_link(&self, other: &Self) -> bool {
+        let names = |edge: &Self| -> Vec<_> {
+            edge.columns.iter().map(|(own, theirs)| (own.name.clone(), theirs.name.clone())).collect()
+        };
+        self.from == other.from && self.to == other.to && names(self) == names(other)
+    }
+
     /// Whether a foreign key of the referring table says the same.
     pub fn is_keyed(&self, from: &Node) -> bool {
-        from.table.foreign_keys.iter().any(|key| links::same_columns(self, &key.columns, &key.target_columns))
+        self.foreign_key(from).is_some()
+    }
+
+    /// The foreign key of the referring table that says the same.
+    pub fn foreign_key<'n>(&self, from: &'n Node) -> Option<&'n ForeignKey> {
+        from.table.foreign_keys.iter().find(|key| links::same_columns(self, &key.columns, &key.target_columns))
     }
 
     /// The referring columns in a scope.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeZone, Utc};
 
-use super::condition::joined;
+use super::condition::{closed_over, joined};
 use super::due::expired;
 use super::{Address, Edge, Graph, KeyForm, KeyLink, Node, OnErasure, PersonKind};
 use crate::names::{DataName, PersonName};
@@ -238,21 +238,8 @@ impl<'a> Walk<'a> {
 
     /// Along a link to the same table, the rows that belong to reached ones are reached too, unless somebody else's.
     fn closed(&self, node: &Node, scope: &Scope, alias: u8, base: &dyn Fn(&Scope, u8) -> Expr) -> Expr {
-        let Some(edge) = node.self_link() else { return base(scope, alias) };
-        Expr::Closure {
-            key: node.key_operands(scope),
-            table: node.at.clone(),
-            link: edge.columns.clone(),
-            seed_alias: alias,
-            seed: Box::new(base(&Scope::Alias(alias), alias + 2)),
-            step: Box::new(
-                self.is_anothers(node, &Scope::Alias(alias + 1), alias + 2).negated().and(edge.condition.expr(
-                    self.graph,
-                    &Scope::Alias(alias + 1),
-                    alias + 2,
-                )),
-            ),
-        }
+        let own = |scope: &Scope, alias: u8| self.is_anothers(node, scope, alias).negated();
+        closed_over(self.graph, node, (scope, alias), base, &own)
     }
 
     /// Rows that the walk reaches and that are this person's alone; through kept entries too where `kept`.

@@ -1,6 +1,6 @@
 //! One rule on one entry, with everything that goes along with its rows.
 
-use crate::graph::condition::{closed, joined};
+use crate::graph::condition::{closed, joined, needed};
 use crate::graph::due::unfinished;
 use crate::graph::ties::Ties;
 use crate::graph::{Due, Edge, Fate, Graph, Node, Why};
@@ -73,12 +73,13 @@ pub fn references(graph: &Graph, root: &Node) -> Vec<Branch> {
 impl Branch {
     /// Whether its links lead through another branch's, or are these.
     pub fn lies_below(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Edge, &Edge)| {
-            let names = |edge: &Edge| edge.columns.iter().map(|(own, _)| own.name.clone()).collect::<Vec<_>>();
-            a.from == b.from && a.to == b.to && names(a) == names(b)
-        };
         let above = self.path.len().checked_sub(other.path.len());
-        above.is_some_and(|above| self.path.iter().skip(above).zip(&other.path).all(same))
+        above.is_some_and(|above| self.path.iter().skip(above).zip(&other.path).all(|(a, b)| a.is_same_link(b)))
+    }
+
+    /// Whether it leads through these links, the uppermost first, or is these.
+    pub fn leads_through(&self, links: &[Edge]) -> bool {
+        self.path.len() >= links.len() && self.path.iter().rev().zip(links).all(|(a, b)| a.is_same_link(b))
     }
 
     /// The rows of the branch that still need something done, among those whose ancestor at the root satisfies `ancestor`.
@@ -246,7 +247,7 @@ pub(super) fn has_child(graph: &Graph, node: &Node, edge: &Edge, scope: &Scope) 
     Expr::Exists { table: node.at.clone(), alias: 9, condition: Box::new(Expr::All(parts)) }
 }
 
-/// Something of the branch below a row in `scope`, `depth` links down.
+/// Something of the branch below a row in `scope`, `depth` links down, along links of a table to itself too.
 fn below(graph: &Graph, branch: &Branch, depth: usize, scope: &Scope, alias: u8) -> Expr {
     let Some(edge) = depth.checked_sub(1).and_then(|position| branch.path.get(position)) else {
         return Expr::Any(Vec::new());
@@ -254,10 +255,11 @@ fn below(graph: &Graph, branch: &Branch, depth: usize, scope: &Scope, alias: u8)
     let Some(child) = graph.node(&edge.from) else { return Expr::Any(Vec::new()) };
     let inner = Scope::Alias(alias);
     let mut parts = joined(graph, edge, &inner, scope, alias + 1);
-    parts.push(if depth == 1 {
-        branch.unfinished(child, &inner)
-    } else {
-        below(graph, branch, depth - 1, &inner, alias + 1)
-    });
+    let left = |scope: &Scope, alias: u8| {
+        if depth == 1 { branch.unfinished(child, scope) } else { below(graph, branch, depth - 1, scope, alias) }
+    };
+    // Where the child itself is something, nothing below it is asked for; a reference that is unlinked is one reference.
+    let itself = depth == 1 && (branch.action == Action::Unlink || child.fate == Fate::Delete);
+    parts.push(if itself { left(&inner, alias + 1) } else { needed(graph, child, &inner, alias + 1, &left) });
     Expr::Exists { table: child.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
 }

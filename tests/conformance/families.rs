@@ -131,6 +131,40 @@ fn children_with_children_of_their_own_kind_go_from_the_end() {
     }
 }
 
+/// A reply that came after its thread was anonymised is found through what is done already, however deep.
+#[test]
+fn late_replies_are_anonymised_too() {
+    for db in ALL {
+        let schema = format!(
+            "{PARENTS} CREATE TABLE comments (id {{big}} PRIMARY KEY, post {{big}}, reply_to {{big}}, words {{text}}, fate {{text}});
+             CREATE INDEX comments_post ON comments (post); CREATE INDEX comments_reply ON comments (reply_to);"
+        );
+        let anonymise = "on_expiry = \"anonymise\"\nanonymise = ";
+        let policy = [
+            entry("parents", &format!("time = {}\n{anonymise}{{ a = \"null\" }}", civil(db))),
+            entry(
+                "comments",
+                &format!(
+                    "{anonymise}{{ words = \"null\" }}\nbelongs_to = [{{ data = \"parents\", by = \"post\" }}, {{ data = \"comments\", by = \"reply_to\" }}]"
+                ),
+            ),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, &schema, &["parents", "comments"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 1, NULL, 'changes'), (2, '2030-01-01 00:00:00', 1, NULL, 'stays');
+             INSERT INTO comments VALUES (1, 1, NULL, 'Ann', 'changes'), (2, NULL, 1, 'Bea', 'changes'), (3, 2, NULL, 'Cid', 'stays');",
+        );
+        site.purge("it");
+        site.database.sql(
+            "UPDATE parents SET fate = 'stays' WHERE id = 1; UPDATE comments SET fate = 'stays' WHERE id < 3;
+             INSERT INTO comments VALUES (4, NULL, 2, 'Dan', 'changes'), (5, NULL, 3, 'Eve', 'stays');",
+        );
+        site.purge("it");
+        assert_eq!(site.database.count("comments", "words IS NULL"), 3, "{db:?}");
+    }
+}
+
 /// A typed link to the same table: only rows that say so belong to a row of it, though others hold its number too.
 #[test]
 fn a_typed_link_to_the_same_table_takes_its_own_type_only() {

@@ -153,6 +153,33 @@ fn a_chain_of_references_stays_whole() {
     }
 }
 
+/// A reply that is held for the sake of another parent keeps what it replies to, and so the parent of that.
+#[test]
+fn a_held_parent_keeps_the_thread_of_its_reply() {
+    for (db, keyed) in ALL.into_iter().flat_map(|db| [(db, true), (db, false)]) {
+        let keys = if keyed {
+            ", FOREIGN KEY (post) REFERENCES posts (id), FOREIGN KEY (reply_to) REFERENCES comments (id)"
+        } else {
+            ""
+        };
+        let schema = format!(
+            "CREATE TABLE posts (id {{big}} PRIMARY KEY, at {{civil}}, fate {{text}});
+             CREATE TABLE comments (id {{big}} PRIMARY KEY, post {{big}}, reply_to {{big}}, fate {{text}}{keys});
+             CREATE INDEX comments_post ON comments (post); CREATE INDEX comments_reply ON comments (reply_to);"
+        );
+        let links = "belongs_to = [{ data = \"posts\", by = \"post\" }, { data = \"comments\", by = \"reply_to\" }]";
+        let policy =
+            [entry("posts", &format!("time = {}", civil(db))), entry("comments", links), job("posts", "")].concat();
+        let site = Site::new(db, &schema, &["posts", "comments"], &policy);
+        site.database.sql(
+            "INSERT INTO posts VALUES (1, '2020-01-01 00:00:00', 'stays'), (2, '2020-01-01 00:00:00', 'stays'), (3, '2020-01-01 00:00:00', 'goes');
+             INSERT INTO comments VALUES (10, 1, NULL, 'stays'), (11, 2, 10, 'stays'), (12, NULL, 11, 'stays'), (30, 3, NULL, 'goes'), (31, 3, 30, 'goes');",
+        );
+        hold(&site, "court", "posts", "id=2");
+        site.purge("it");
+    }
+}
+
 /// A reference that would be unlinked is a change of the row that bears it.
 #[test]
 fn a_held_reference_keeps_its_target() {

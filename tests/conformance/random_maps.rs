@@ -1,5 +1,5 @@
-//! Random maps and rows: what a purge does to them is what a model says that was written from the manual, row by row in
-//! memory. `RETENTIOND_TORTURE=long` tries 200 maps on each database; `RETENTIOND_SEED` repeats a run's choices.
+//! Random maps, rows and legal holds: what a purge does to them is what a model says that was written from the manual, row by
+//! row in memory. `RETENTIOND_TORTURE=long` tries 200 maps on each database; `RETENTIOND_SEED` repeats a run's choices.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -52,6 +52,8 @@ struct Row {
 struct Case {
     entries: Vec<Entry>,
     rows: Vec<Vec<Row>>,
+    /// The rows under a legal hold.
+    held: BTreeSet<(usize, u64)>,
 }
 
 const COLUMNS: [&str; 3] = ["p", "o", "q"];
@@ -153,15 +155,51 @@ impl Case {
                 (1..=counts[index]).map(|id| row(id, random)).collect()
             })
             .collect();
-        Self { entries, rows }
+        let mut held = BTreeSet::new();
+        for (index, count) in counts.iter().enumerate() {
+            let rare = 8 << random.below(3);
+            held.extend((1..=*count).filter(|_| random.below(rare) == 0).map(|id| (index, id)));
+        }
+        // In every other case nothing is held at all.
+        let held = if random.coin() { held } else { BTreeSet::new() };
+        Self { entries, rows, held }
     }
 
     fn refers(link: &Link, row: &Row) -> Option<u64> {
         row.refers[place(link.column)].filter(|_| !link.typed || row.kind == Some('a'))
     }
 
-    /// The rows that are expired: by age, for lack of what they require, or for what they belong to.
+    /// All links that hold: the row, what it refers to, and whether the reference is one that is unlinked.
+    fn links(&self) -> Vec<((usize, u64), (usize, u64), bool)> {
+        let mut links = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            for (id, row) in (1..).zip(&self.rows[index]) {
+                let unlink = entry.unlink.iter().map(|link| (link, true));
+                for (link, unlinked) in entry.belongs_to.iter().map(|link| (link, false)).chain(unlink) {
+                    links.extend(Self::refers(link, row).map(|to| ((index, id), (link.to, to), unlinked)));
+                }
+            }
+        }
+        links
+    }
+
+    /// The rows that holds keep: the held ones, what belongs to these, and what either needs.
+    fn kept(&self) -> BTreeSet<(usize, u64)> {
+        let links = self.links();
+        let mut covered = self.held.clone();
+        while links.iter().any(|(row, to, unlinked)| !unlinked && covered.contains(to) && covered.insert(*row)) {}
+        let mut kept = covered.clone();
+        let needs = |kept: &BTreeSet<(usize, u64)>, row: &(usize, u64), to: &(usize, u64), unlinked: bool| {
+            let cut = unlinked && self.entries[to.0].fate == Fate::Delete && covered.contains(row);
+            cut || !unlinked && kept.contains(row)
+        };
+        while links.iter().any(|(row, to, unlinked)| needs(&kept, row, to, *unlinked) && kept.insert(*to)) {}
+        kept
+    }
+
+    /// The rows that are expired and free: by age, for lack of what they require, or for what they belong to.
     fn expired(&self) -> BTreeSet<(usize, u64)> {
+        let kept = self.kept();
         let mut expired = BTreeSet::new();
         loop {
             let before = expired.len();
@@ -169,7 +207,8 @@ impl Case {
                 for (id, row) in (1..).zip(&self.rows[index]) {
                     let due = entry.purged && (row.old || entry.requires && !row.flag);
                     let parents = entry.belongs_to.iter().filter_map(|link| Some((link.to, Self::refers(link, row)?)));
-                    if due || parents.into_iter().any(|parent| expired.contains(&parent)) {
+                    let gone = due || parents.into_iter().any(|parent| expired.contains(&parent));
+                    if gone && !kept.contains(&(index, id)) {
                         expired.insert((index, id));
                     }
                 }
@@ -241,6 +280,20 @@ impl Case {
         format!("{entries}[jobs.it]\nkind = \"retention_purge\"\ndata = [{}]\nkeep = \"1 year\"\n", purged.join(", "))
     }
 
+    fn hold(&self, site: &Site) {
+        for index in 0..self.entries.len() {
+            let ids: Vec<String> =
+                self.held.iter().filter(|(at, _)| *at == index).map(|(_, id)| id.to_string()).collect();
+            if !ids.is_empty() {
+                let (data, only) = (format!("e{index}"), format!("id = [{}]", ids.join(", ")));
+                let add =
+                    ["hold", "add", &format!("case-{index}"), "--data", &data, "--where", &only, "--why", "asked"];
+                let add = site.program(&add);
+                assert_eq!(add.exit, 0, "{add:#?}");
+            }
+        }
+    }
+
     /// Rows that stay but change were changed as they should be.
     fn check_changes(&self, site: &Site, db: Db) {
         for (index, entry) in self.entries.iter().enumerate() {
@@ -268,9 +321,10 @@ fn a_purge_does_what_a_model_says() {
             tried += 1;
             let tables: Vec<String> = (0..case.entries.len()).map(|index| format!("e{index}")).collect();
             let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
-            eprintln!("{db:?} {case:?}");
+            eprintln!("{db:?} {tried} {case:?}");
             let site = Site::new(db, &case.schema(), &tables, &case.policy(db));
             case.insert(&site);
+            case.hold(&site);
             site.purge("it");
             case.check_changes(&site, db);
         }

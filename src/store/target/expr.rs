@@ -213,6 +213,8 @@ pub enum Expr {
         seed_alias: u8,
         /// Which rows begin.
         seed: Box<Expr>,
+        /// Of which rows the link holds: seen under the alias of the seed, and under the one after it.
+        linked: Box<(Expr, Expr)>,
     },
     /// Whether any row of these entries is under a legal hold: the same for all rows of a statement, so it is asked once.
     AnyHeld(Vec<String>),

@@ -60,29 +60,38 @@ pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
             }
             stmt.sql(")");
         }
-        Expr::Needed { key, table, link, seed_alias, seed } => {
-            write_needed(stmt, backend, (key, table, link), *seed_alias, seed);
+        Expr::Needed { key, table, link, seed_alias, seed, linked } => {
+            write_needed(stmt, backend, (key, table, link), *seed_alias, (seed, linked));
         }
         _ => {}
     }
 }
 
 /// `key IN (WITH RECURSIVE needed (k0, l0) AS (seed UNION rows that it refers to) SELECT k0 FROM needed)`: `k` are the key
-/// columns, `l` the referring ones. UNION, not UNION ALL: a circle of references ends.
+/// columns, `l` the referring ones, NULL where the link does not hold. UNION, not UNION ALL: a circle of references ends.
 fn write_needed(
     stmt: &mut Stmt,
     backend: Backend,
     (key, table, link): (&[Operand], &TableRef, &[(Column, Column)]),
     seed_alias: u8,
-    seed: &Expr,
+    (seed, linked): (&Expr, &(Expr, Expr)),
 ) {
     const KEYS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
     const LINKS: [&str; 8] = ["l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"];
-    let columns = |stmt: &mut Stmt, from: &'static str| {
-        let all = key.iter().map(|operand| &operand.column).chain(link.iter().map(|(referring, _)| referring));
-        for (index, column) in all.enumerate() {
+    let above = alias(seed_alias.wrapping_add(1));
+    let columns = |stmt: &mut Stmt, from: &'static str, linked: &Expr| {
+        for (index, operand) in key.iter().enumerate() {
             separate(stmt, index, ", ");
-            stmt.sql(from).sql(".").name(&column.name);
+            stmt.sql(from).sql(".").name(&operand.column.name);
+        }
+        for (referring, _) in link {
+            if linked.is_always() {
+                stmt.sql(", ").sql(from).sql(".").name(&referring.name);
+            } else {
+                stmt.sql(", CASE WHEN ");
+                linked.write(stmt, backend);
+                stmt.sql(" THEN ").sql(from).sql(".").name(&referring.name).sql(" END");
+            }
         }
     };
     write_tuple(stmt, key);
@@ -92,19 +101,19 @@ fn write_needed(
         stmt.sql(name);
     }
     stmt.sql(") AS (SELECT ");
-    columns(stmt, alias(seed_alias));
+    columns(stmt, alias(seed_alias), &linked.0);
     stmt.sql(" FROM ");
     table.write(stmt);
     stmt.sql(" ").sql(alias(seed_alias)).sql(" WHERE ");
     seed.write(stmt, backend);
     stmt.sql(" UNION SELECT ");
-    columns(stmt, "above");
+    columns(stmt, above, &linked.1);
     stmt.sql(" FROM ");
     table.write(stmt);
-    stmt.sql(" above JOIN needed ON ");
+    stmt.sql(" ").sql(above).sql(" JOIN needed ON ");
     for (index, (_, referred)) in link.iter().enumerate() {
         separate(stmt, index, " AND ");
-        stmt.sql("above.").name(&referred.name).sql(" = needed.").sql(LINKS[index % LINKS.len()]);
+        stmt.sql(above).sql(".").name(&referred.name).sql(" = needed.").sql(LINKS[index % LINKS.len()]);
     }
     stmt.sql(") SELECT ");
     for (index, name) in KEYS.iter().take(key.len()).enumerate() {

@@ -50,7 +50,7 @@ impl Expr {
                 part if part.is_always() => Self::never(),
                 part => Self::IsNotTrue(part),
             },
-            Self::IsTrue(part) => Self::IsTrue(inner(part)),
+            Self::IsTrue(part) => unless_never(inner(part), Self::IsTrue),
             Self::Exists { .. }
             | Self::KeyInRows { .. }
             | Self::KeyInTable { .. }
@@ -96,8 +96,8 @@ impl Expr {
                 let step = inner(step);
                 unless_never(inner(seed), |seed| Self::Closure { key, table, link, seed_alias, seed, step })
             }
-            Self::Needed { key, table, link, seed_alias, seed } => {
-                unless_never(inner(seed), |seed| Self::Needed { key, table, link, seed_alias, seed })
+            Self::Needed { key, table, link, seed_alias, seed, linked } => {
+                unless_never(inner(seed), |seed| Self::Needed { key, table, link, seed_alias, seed, linked })
             }
             Self::Apart { key, number, tables, ties } => {
                 let ties: Vec<Tie> = ties.into_iter().map(|tie| tie.knowing(known)).collect();
