@@ -309,6 +309,19 @@ fn a_row_that_says_gone_is_the_last_to_go() {
             (ids("entries", "staff"), ids("names", "staff"), ids("staff", "id")),
             ("1 2 3".into(), "1 2 3".into(), "1 2 3".into())
         );
+        // A backup brings one back, as if not gone: the row is the application's to mark, and stays; who says that they are
+        // gone, has not come back.
+        shop.sql("UPDATE staff SET deleted_at = NULL WHERE id = 2; INSERT INTO settings VALUES (2, 2);");
+        let replay = shop.run(&["replay", "shop"]);
+        assert_eq!(replay.code, 0, "{engine:?} {replay:#?}");
+        let told = ["returned", "unmarked", "rows"].map(|key| replay.json[key].as_u64());
+        assert_eq!(told, [Some(1), Some(1), Some(1)], "{engine:?} {replay:#?}");
+        assert_eq!(
+            (ids("settings", "staff"), ids("names", "staff"), ids("staff", "id")),
+            ("1".into(), "1 2 3".into(), "1 2 3".into()),
+            "{engine:?}"
+        );
+        shop.sql("UPDATE staff SET deleted_at = '2026-01-01 00:00:00' WHERE id = 2;");
         let state = format!("sqlite:{}", shop.folder.path().join("state.db").display());
         support::run_sql(&state, "UPDATE gone_persons SET first_seen = '2020-01-01 00:00:00';");
         // Two entries, and of the second, to whom nothing refers any more, the name and the row.

@@ -52,7 +52,7 @@ fn show(cli: &Cli, args: &ReplayArgs, replayed: &Replayed) {
     if cli.format == Format::Json {
         let answer = serde_json::json!({
             "store": args.store, "erasures": replayed.erasures, "found": replayed.found,
-            "returned": replayed.returned, "rows": rows,
+            "returned": replayed.returned, "unmarked": replayed.unmarked, "rows": rows,
             "complete": replayed.is_complete(),
         });
         say!("{answer}");
@@ -64,6 +64,12 @@ fn show(cli: &Cli, args: &ReplayArgs, replayed: &Replayed) {
             replayed.found,
             replayed.returned
         );
+        if replayed.unmarked > 0 {
+            say!(
+                "{} of these users have a row that does not say any more that they are gone: mark them again in the application",
+                replayed.unmarked
+            );
+        }
     }
     if replayed.is_complete() {
         eprintln!("ordinary jobs go on");

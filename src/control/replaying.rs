@@ -2,7 +2,8 @@
 //!
 //! **Invariant.** Persons are found by the keyed hashes of their erasures alone: each value that the map says names
 //! somebody is hashed and compared, page by page. Users who were seen to be gone are found by their hashes as well; of
-//! them goes what their own database brought back and goes at once with them, their row included. All else of theirs,
+//! them goes what their own database brought back and goes at once with them: their row too, but where the rows themselves
+//! say who is gone, since such a row stays for as long as the cleanup says. All else of theirs,
 //! names that something still refers to among it, is left to the ordinary cleanup, which knows since when they are gone.
 //! Only when all that were found are gone again is the store released for ordinary jobs.
 
@@ -27,6 +28,7 @@ use crate::names::{JobName, StoreName};
 use crate::redact::Sealed;
 use crate::store::pool::Database;
 use crate::store::state::{self, ErasureRecord, HashKey};
+use crate::store::target::Expr;
 use crate::store::{StoreError, gate, ledger};
 use crate::trail::{self, Act, Entry};
 
@@ -43,6 +45,8 @@ pub struct Replayed {
     pub found: usize,
     /// How many users who had been seen to be gone were there again.
     pub returned: usize,
+    /// How many of these have a row of their own that does not say any more that they are gone.
+    pub unmarked: usize,
     /// Their erasures.
     pub runs: Vec<Ran>,
 }
@@ -125,7 +129,13 @@ pub fn replay(
         look(site, node, &mut wanted)?;
     }
     let returned = returned(site, memory, store)?;
-    let mut replayed = Replayed { erasures, found: wanted.found.len(), returned: returned.len(), runs: Vec::new() };
+    let mut replayed = Replayed {
+        erasures,
+        found: wanted.found.len(),
+        returned: returned.jobs.len(),
+        unmarked: returned.unmarked,
+        runs: Vec::new(),
+    };
     for subject in wanted.found {
         if options.stop.is_raised() {
             break;
@@ -134,7 +144,7 @@ pub fn replay(
         let (ran, _) = prepared.run(site, memory, options, progress)?;
         replayed.runs.push(ran);
     }
-    for job in returned {
+    for job in returned.jobs {
         if options.stop.is_raised() {
             break;
         }
@@ -150,9 +160,17 @@ pub fn replay(
     Ok(replayed)
 }
 
-/// The removals of users whose own table has them again although they were seen to be gone.
-fn returned(site: &Site, memory: &Database, store: &StoreName) -> Result<Vec<Erasure>, Failure> {
-    let mut jobs = Vec::new();
+/// Users whose own table has them again although they were seen to be gone.
+#[derive(Default)]
+struct Returned {
+    /// Their removals.
+    jobs: Vec<Erasure>,
+    /// How many have a row that said so, which only the application can make say it again.
+    unmarked: usize,
+}
+
+fn returned(site: &Site, memory: &Database, store: &StoreName) -> Result<Returned, Failure> {
+    let mut found = Returned::default();
     for (kind, persons) in persons_in(site, store) {
         let Some(watch) = state::watch(&mut *memory.conn()?, kind.name.as_str())? else { continue };
         let mut keys: BTreeMap<String, Vec<Sealed>> = BTreeMap::new();
@@ -164,7 +182,9 @@ fn returned(site: &Site, memory: &Database, store: &StoreName) -> Result<Vec<Era
             gone.extend(std::mem::take(keys).into_iter().filter(|(digest, _)| known.contains_key(digest)));
             Ok(())
         };
-        scan(&site.stores, persons, &persons.key, &mut |values| {
+        // Of a kind whose rows say that somebody is gone, those that say so are as they should be.
+        let alive = site.graph.alive(&kind.name, &persons.own(), 0);
+        scan(&site.stores, (persons, &alive), &persons.key, &mut |values| {
             if let Some(key) = values.iter().cloned().collect::<Option<Vec<_>>>() {
                 keys.insert(gone_digest(&watch.secret, &kind.name, &key), key);
             }
@@ -175,12 +195,15 @@ fn returned(site: &Site, memory: &Database, store: &StoreName) -> Result<Vec<Era
         failed.map_or(Ok(()), Err)?;
         sort_out(&mut keys)?;
         let name: JobName = REPLAY.parse().map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
-        jobs.extend(gone.into_iter().map(|(digest, key)| {
+        if site.graph.switches().gone.contains_key(&kind.name) {
+            found.unmarked += gone.len();
+        }
+        found.jobs.extend(gone.into_iter().map(|(digest, key)| {
             let job = Erasure::new(name.clone(), Subject::by_key(kind, key), digest, Some(store.clone()));
             job.within(own_entries(&site.graph, &kind.name))
         }));
     }
-    Ok(jobs)
+    Ok(found)
 }
 
 /// The kinds of person whose own rows stand in a store.
@@ -239,7 +262,7 @@ fn release(memory: &Database, store: &StoreName, database: &Database) -> Result<
 fn look(site: &Site, node: &Node, wanted: &mut Wanted<'_>) -> Result<(), Failure> {
     for kind in wanted.kinds.clone() {
         if kind.data.as_ref() == Some(&node.name) {
-            scan(&site.stores, node, &node.key, &mut |values| {
+            scan(&site.stores, (node, &Expr::always()), &node.key, &mut |values| {
                 if let Some(key) = values.iter().cloned().collect::<Option<Vec<_>>>() {
                     wanted.look_at_key(kind, key);
                 }
@@ -250,7 +273,7 @@ fn look(site: &Site, node: &Node, wanted: &mut Wanted<'_>) -> Result<(), Failure
         look_at_link(site, node, link, wanted)?;
     }
     for link in node.addresses.iter().chain(&node.mentions) {
-        scan(&site.stores, node, std::slice::from_ref(&link.column), &mut |values| {
+        scan(&site.stores, (node, &Expr::always()), std::slice::from_ref(&link.column), &mut |values| {
             if let Some(Some(value)) = values.first() {
                 wanted.look_at_address(link, value);
             }
@@ -261,7 +284,7 @@ fn look(site: &Site, node: &Node, wanted: &mut Wanted<'_>) -> Result<(), Failure
 
 fn look_at_link(site: &Site, node: &Node, link: &KeyLink, wanted: &mut Wanted<'_>) -> Result<(), Failure> {
     let Some(kind) = site.graph.person(link.kind.as_str()) else { return Ok(()) };
-    scan(&site.stores, node, &link.columns, &mut |values| {
+    scan(&site.stores, (node, &Expr::always()), &link.columns, &mut |values| {
         if let Some(key) = link.read(values) {
             wanted.look_at_key(kind, key);
         }

@@ -12,13 +12,13 @@ use crate::store::target::{Expr, Operand};
 /// Rows of a page.
 const PAGE: u64 = 1_000;
 
-/// Gives the columns of each row to `look`. A table without a key is paged by its columns themselves.
+/// Gives the columns of each of the `rows`, a condition in the table's own scope, to `look`. A table without a key is paged by its columns themselves.
 ///
 /// # Errors
 /// When the store cannot be asked.
 pub fn scan(
     stores: &Stores,
-    node: &Node,
+    (node, rows): (&Node, &Expr),
     columns: &[Column],
     look: &mut dyn FnMut(&[Option<Sealed>]),
 ) -> Result<(), StoreError> {
@@ -30,7 +30,8 @@ pub fn scan(
     let (mut after, mut skip): (Option<Vec<Sealed>>, u64) = (None, 0);
     let mut conn = open(stores, node)?;
     loop {
-        let condition = after.take().map_or_else(Expr::always, |after| Expr::KeyAfter(key.clone(), after));
+        let from = after.take().map_or_else(Expr::always, |after| Expr::KeyAfter(key.clone(), after));
+        let condition = rows.clone().and(from);
         let read = Read {
             table: &node.at,
             columns: &all,

@@ -177,11 +177,13 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The entries that go at once with a person of a kind who is gone: own relations, and the person's own row.
+/// The entries that go at once with a person of a kind who is gone: own relations, and the person's own row, but where it
+/// is that row which says who is gone.
 pub fn own_entries(graph: &Graph, kind: &PersonName) -> BTreeSet<DataName> {
+    let stays = graph.switches().gone.contains_key(kind);
     let entries = Entries::of(graph, kind).into_iter();
     entries
-        .flat_map(|entries| entries.relations.into_iter().chain([entries.persons]))
+        .flat_map(|entries| entries.relations.into_iter().chain((!stays).then_some(entries.persons)))
         .map(|node| node.name.clone())
         .collect()
 }
