@@ -286,7 +286,7 @@ fn steps(conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<Vec
         steps.push(step(referring, task, (rows, 0), branch.action, Some(node)));
     }
     let rows = task.rows(graph, node).knowing(conn.held_now());
-    let found = (counted(conn, node, &rows)?, files_of(conn, graph, node, &rows)?);
+    let found = (counted(conn, node, &rows)?, files_of(conn, node, &rows)?);
     let held = held_rows(conn, node, task.held_rows(graph, node))?;
     steps.push(Step { held, ..step(node, task, found, node.fate.into(), None) });
     Ok(steps)

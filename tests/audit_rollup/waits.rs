@@ -83,4 +83,13 @@ fn what_cannot_be_waited_for_is_refused() {
         let output = bed.program(&["check"]).expect_code(3);
         assert!(output.stderr.contains(said), "{output:?}");
     }
+    // A transfer of a call goes with it, and its events may not be folded yet.
+    let bed = calls(Db::Sqlite, "after_rollup = \"events\"\n");
+    bed.sql("ALTER TABLE calls ADD COLUMN transfer_of BIGINT;");
+    let file = bed.project.path("jobs.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let link = "[data.calls]\nbelongs_to = { data = \"calls\", by = \"transfer_of\" }\n";
+    std::fs::write(&file, written.replace("[data.calls]\n", link)).unwrap();
+    let output = bed.program(&["check"]).expect_code(3);
+    assert!(output.stderr.contains("rows of `calls` belong to one another"), "{output:?}");
 }

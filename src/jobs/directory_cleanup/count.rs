@@ -60,11 +60,8 @@ impl Count {
             for (node, action, with, rows, held) in found {
                 let rows = rows.knowing(conn.held_now());
                 let counted = one(conn, &statements::count(node.backend, &node.at, None, &rows))?.rows;
-                let files = if node.file.is_some() && action != Action::Unlink {
-                    files_of(conn, graph, node, &rows)?
-                } else {
-                    0
-                };
+                let files =
+                    if node.file.is_some() && action != Action::Unlink { files_of(conn, node, &rows)? } else { 0 };
                 let held = held_rows(conn, node, held)?;
                 let table_rows = match self.table_rows.get(&node.name) {
                     Some(rows) => *rows,

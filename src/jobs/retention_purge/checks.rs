@@ -71,6 +71,18 @@ pub(super) fn after_rollup(
         return;
     }
     let nodes: Vec<&Node> = spec.data.iter().filter_map(|data| graph.node(data)).collect();
+    let ways: Vec<Edge> = nodes.iter().flat_map(|node| links_down(graph, node, &folded)).flatten().collect();
+    let above = ways.iter().filter_map(|edge| graph.node(&edge.to)).find(|node| node.self_link().is_some());
+    if let Some(node) = above {
+        let message = format!(
+            "rows of `{}` belong to one another, and what job `{job}` folds may hang on any of them: that this job waits for all of it cannot be promised",
+            node.name
+        );
+        diagnostics
+            .error(place.to_vec(), message)
+            .with_help(Some("leave after_rollup out, and give this job a longer `keep` than the rollup's".to_owned()));
+        return;
+    }
     if graph.node(&folded).is_some() && nodes.iter().all(|node| links_down(graph, node, &folded).is_empty()) {
         let message = format!("no row of `{folded}`, which job `{job}` folds, belongs to a row of this job");
         diagnostics.error(place.to_vec(), message).with_help(None);

@@ -68,14 +68,11 @@ fn count_in(
     (ties, seen): (Option<&Ties>, &mut Seen),
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let by_age = due.cutoff().is_some();
-    let mut task = Task {
-        root: node.name.clone(),
-        due,
-        rule,
-        branches: branches(graph, node),
-        ties: ties.cloned(),
-        strategy: Strategy::KeyLists,
-    };
+    // A row that a rollup still has to fold goes with nothing, one that came a moment ago included.
+    let unfolded = |branch: &Branch| due.unfolded.iter().any(|links| branch.leads_through(links));
+    let branches = branches(graph, node).into_iter().filter(|branch| !unfolded(branch)).collect();
+    let mut task =
+        Task { root: node.name.clone(), due, rule, branches, ties: ties.cloned(), strategy: Strategy::KeyLists };
     let mut steps = Vec::new();
     for branch in &task.branches {
         if let Some(child) = graph.node(&branch.data).filter(|child| !seen.sizes.contains_key(&child.name)) {
@@ -101,7 +98,7 @@ fn count_in(
         cutoff: task.due.cutoff(),
         with: None,
         rows: counted.rows,
-        files: files_of(conn, graph, node, &rows)?,
+        files: files_of(conn, node, &rows)?,
         held,
         oldest: read(counted.least.as_ref()),
         newest: read(counted.greatest.as_ref()),
@@ -132,7 +129,7 @@ fn branch_step(
     let table_rows = seen.sizes.get(&node.name).copied().unwrap_or_default();
     let read = |text: Option<&String>| node.age.as_ref().zip(text).and_then(|(age, text)| age.read(text));
     let removes = branch.action == Action::Delete || node.fate == crate::graph::Fate::Anonymise;
-    let files = if removes && branch.action != Action::Unlink { files_of(conn, graph, node, &rows)? } else { 0 };
+    let files = if removes && branch.action != Action::Unlink { files_of(conn, node, &rows)? } else { 0 };
     Ok(Some(Step {
         data: node.name.clone(),
         store: node.store.clone(),
@@ -178,9 +175,8 @@ pub(in crate::jobs) fn held_rows(conn: &mut Conn, node: &Node, held: Expr) -> Re
 }
 
 /// Rows with a file, at most: two rows may name one, and a file may be missing.
-pub(in crate::jobs) fn files_of(conn: &mut Conn, graph: &Graph, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
+pub(in crate::jobs) fn files_of(conn: &mut Conn, node: &Node, rows: &Expr) -> Result<u64, RemovalError> {
     let Some(FileOf { columns, .. }) = &node.file else { return Ok(0) };
-    let _ = graph;
     let scope = node.own();
     let named = columns
         .iter()

@@ -40,8 +40,10 @@ impl Earlier {
         let steps = self.0.entry(node.name.clone()).or_default();
         let beyond = steps
             .iter()
-            // A reference that became NULL leaves the row for others to take.
-            .filter(|step| step.action == action || step.action != Action::Unlink)
+            // A reference that became NULL leaves the row for others to take, and its other references.
+            .filter(|step| {
+                step.action != Action::Unlink || action == Action::Unlink && step.path.first() == path.first()
+            })
             .filter(|step| !(apart && step.root == root.name && step.path == path))
             .map(|step| Expr::IsNotTrue(Box::new(step.rows.clone())))
             .fold(rows.clone(), Expr::and);

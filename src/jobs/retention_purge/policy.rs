@@ -31,6 +31,9 @@ pub(super) fn policy(spec: &Spec, document: &Document, graph: &Graph) -> Policy 
     ]);
     if let Some(job) = &spec.after_rollup {
         fixed.insert("after_rollup".to_owned(), job.as_str().into());
+        if let Some(folded) = super::checks::folded(document, job) {
+            fixed.insert("after_rollup of".to_owned(), folded.as_str().into());
+        }
     }
     Policy {
         fixed,
