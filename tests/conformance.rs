@@ -13,6 +13,8 @@ mod brakes;
 mod client;
 #[path = "conformance/families.rs"]
 mod families;
+#[path = "conformance/files.rs"]
+mod files;
 #[path = "conformance/holds.rs"]
 mod holds;
 #[path = "conformance/keys.rs"]

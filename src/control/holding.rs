@@ -12,6 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::failure::{Exit, Failure};
 use super::recording;
+use super::requests::CASE;
 use super::site::Site;
 use crate::graph::Graph;
 use crate::holds::About;
@@ -224,8 +225,10 @@ pub fn refresh(site: &Site, memory: &Database, stores: &[StoreName], now: DateTi
     for record in records.iter().filter(|record| record.is_active(now)) {
         let about = match about(site, record)? {
             Some(about) => about,
-            // Nothing of this person stands in a database that can hold.
-            None if is_own(&record.hold_case) => continue,
+            // No database can hold anything any more, so nothing is held for a request.
+            None if is_own(&record.hold_case) && !site.stores.databases().any(|(store, _)| has_holds(site, store)) => {
+                continue;
+            }
             None => return Err(forgotten(record)),
         };
         let concerned = if is_own(&record.hold_case) { own::able(site, &about) } else { stores_of(site, &about) };
@@ -279,8 +282,12 @@ fn about(site: &Site, record: &HoldRecord) -> Result<Option<About>, RemovalError
 }
 
 fn forgotten(record: &HoldRecord) -> RemovalError {
+    let way = match record.hold_case.strip_prefix(CASE) {
+        Some(request) => format!("end the request (`retentiond report close {request} --why …`) and make it again"),
+        None => "place it again, or release it".to_owned(),
+    };
     RemovalError::Doubt(format!(
-        "no store knows any more what case `{}` holds (was a database restored?); place it again, or release it. Nothing was removed",
+        "no store knows any more what case `{}` holds (was a database restored?); {way}. Nothing was removed",
         record.hold_case
     ))
 }

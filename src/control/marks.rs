@@ -81,6 +81,11 @@ impl Marks {
         self.fresh.borrow_mut().insert(store.clone(), batch.to_owned());
     }
 
+    /// Batches that a server may have lost by a crash are not asked for later: what it was asked for before still stands.
+    pub fn unsettled(&self, store: &StoreName) {
+        self.fresh.borrow_mut().remove(store);
+    }
+
     /// Writes down what was committed.
     ///
     /// # Errors

@@ -373,6 +373,10 @@ impl Permit for Held<'_> {
         self.marks.committed(store, batch);
     }
 
+    fn unsettled(&self, store: &StoreName) {
+        self.marks.unsettled(store);
+    }
+
     fn trail(&self) -> &RunTrail {
         self.trail
     }

@@ -40,6 +40,10 @@ impl Permit for Budget<'_> {
         self.inner.committed(store, batch);
     }
 
+    fn unsettled(&self, store: &StoreName) {
+        self.inner.unsettled(store);
+    }
+
     fn trail(&self) -> &RunTrail {
         self.inner.trail()
     }

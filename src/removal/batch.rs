@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Context, RemovalError, Task};
 use crate::graph::Node;
-use crate::names::DataName;
+use crate::names::{DataName, StoreName};
 use crate::plan::Action;
 use crate::store::gate::{self, GateError};
 use crate::store::ledger::{self, LedgerRow};
@@ -103,7 +103,25 @@ pub(crate) fn transact_in(
         }
         Err(Undone::Again) => Ok(None),
         Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => Ok(None),
-        Err(Undone::Failed(error)) => Err(context.watch.explain(conn, (context.graph, node, task), error)),
+        Err(Undone::Failed(error)) => {
+            Err(context.watch.explain(conn, (context.graph, node, task), named(node, task, error)))
+        }
+    }
+}
+
+/// A refusal of the database says which rows were about to go.
+fn named(node: &Node, task: &Task, error: RemovalError) -> RemovalError {
+    let refused = |kind| matches!(kind, ErrorKind::ForeignKey | ErrorKind::Constraint | ErrorKind::Permission);
+    match error {
+        RemovalError::Store(error) if refused(error.kind) => {
+            let along = if task.branches.is_empty() { "" } else { " and what belongs to them" };
+            RemovalError::Store(error.context(&format!(
+                "rows of `{}` (table `{}`){along}",
+                node.name,
+                node.table.label()
+            )))
+        }
+        error => error,
     }
 }
 
@@ -127,6 +145,18 @@ pub(crate) fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone
         Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),
     }
+}
+
+/// Waits until what was committed is on disk. When the server does not answer, its last batches may be lost with the ledger
+/// rows that name them.
+///
+/// # Errors
+/// When the server does not answer.
+pub(crate) fn settle(context: &Context<'_>, conn: &mut Conn, store: &StoreName) -> Result<(), RemovalError> {
+    conn.settle().map_err(|error| {
+        context.permit.unsettled(store);
+        error.into()
+    })
 }
 
 /// The ledger has one row for each entry and action of a batch; the first bears the batch's id, which is how a recovery
@@ -154,6 +184,17 @@ fn write_ledger(
         ledger::write(conn, &row)?;
     }
     Ok(())
+}
+
+/// Rows of an entry stayed although the database was told to remove them.
+pub(super) fn refused(node: &Node) -> Undone {
+    Undone::Failed(RemovalError::Store(StoreError::new(
+        ErrorKind::Refused,
+        format!(
+            "`{}`: rows stay that the database was told to remove; a trigger, a rule or row security stands in the way. The batch was rolled back, its files are in place",
+            node.name
+        ),
+    )))
 }
 
 /// The database removed fewer rows than were locked for it: a trigger, a rule or row security stands in the way.

@@ -12,7 +12,7 @@ use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
 use super::pace::Throttle;
-use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_roots};
+use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
 use super::sets;
 use super::windows::{blocked, note, open};
 use super::{Context, Done, Halt, RemovalError, Task};
@@ -75,7 +75,7 @@ pub(super) fn run(
         conn.hurry()?;
     }
     let ended = walk(context, &mut conn, task, node, done);
-    conn.settle()?;
+    batch::settle(context, &mut conn, &node.store)?;
     ended
 }
 
@@ -284,7 +284,7 @@ impl Walk<'_> {
         let mut sorted = Sorted::default();
         let filed = child.file.as_ref().filter(|_| branch.action != Action::Unlink);
         let key = child.key_operands(&child.own());
-        let some = match filed {
+        let (some, listed) = match filed {
             Some(file) => {
                 let found = file_rows(conn, self.graph, child, file, &rows, MOST_FILES)?;
                 sort_out(context, conn, child, file, found, &mut sorted)?;
@@ -292,11 +292,11 @@ impl Walk<'_> {
                     let message = format!("`{}`: paths of all rows of one parent are refused", child.name);
                     return Err(RemovalError::Doubt(message));
                 }
-                Expr::KeyIn(key, std::mem::take(&mut sorted.keys))
+                (Expr::KeyIn(key, std::mem::take(&mut sorted.keys)), true)
             }
             // A stretch of the key: of a long list of keys and the links up, SQLite tries each key for each ancestor.
             None => match last_of(conn, child, &rows, MOST_CHILDREN / 4)? {
-                Some(last) => Expr::KeyUpTo(key, last),
+                Some(last) => (Expr::KeyUpTo(key, last), false),
                 None if child.self_link().is_some() => {
                     return Err(RemovalError::Doubt(format!("`{}`: rows refer to each other in a circle", child.name)));
                 }
@@ -309,11 +309,14 @@ impl Walk<'_> {
         let trash = Trash::move_all(&mut locked, &id, std::mem::take(&mut sorted.paths))?;
         done.missing += trash.missing;
         let (task, node, locked) = (self.task, self.node, &self.choice.locked);
-        let some = some.and(rows);
         let shared = &*context;
         let result = batch::transact(shared, conn, task, node, &id, |conn: &mut Conn| {
             lock(conn, node, locked, &chosen.keys)?;
-            let rows = apply(shared, conn, branch, child, some.clone())?;
+            let rows = if listed {
+                remove_listed(shared, conn, (branch, child), &some, rows)?
+            } else {
+                apply(shared, conn, branch, child, some.and(rows))?
+            };
             Ok(vec![Part { data: child.name.clone(), action: branch.action, rows, files: moved }])
         });
         settle(context, trash, result)

@@ -38,7 +38,7 @@ use crate::stop::Stop;
 use crate::store::StoreError;
 use crate::trail::{RunTrail, TrailError};
 
-pub(crate) use batch::{Committed, Part, Undone, enter as enter_gate, next_id, refused_rows, transact_in};
+pub(crate) use batch::{Committed, Part, Undone, enter as enter_gate, next_id, refused_rows, settle, transact_in};
 pub use files::{Recovery, recover_files, sweep_files};
 pub(crate) use pace::Throttle;
 pub use pace::{Pace, TARGET};
@@ -110,6 +110,9 @@ pub trait Permit {
 
     /// A batch of a store was committed with its ledger row.
     fn committed(&self, store: &StoreName, batch: &str);
+
+    /// The last batches of a store may never have come to its disk: its server went away before it said so.
+    fn unsettled(&self, store: &StoreName);
 
     /// The run's trail: no batch begins that is not intended there.
     fn trail(&self) -> &RunTrail;

@@ -8,6 +8,7 @@ use super::{Branch, Context, RemovalError, Task};
 use crate::graph::{Fate, FileOf, Graph, Node};
 use crate::plan::Action;
 use crate::redact::Sealed;
+use crate::store::catalog::FkAction;
 use crate::store::target::statements::{self, Access, Lookup, Read};
 use crate::store::target::{Expr, Operand, Scope};
 use crate::store::{Backend, Conn};
@@ -31,8 +32,8 @@ pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sea
     if found == keys.len() { Ok(()) } else { Err(Undone::Again) }
 }
 
-/// Removes the rows of a branch. Of an entry with files only those in `listed` may go: a row that came meanwhile has its
-/// file in place still, and the batch is done anew.
+/// Removes the rows of a branch. Of an entry with files exactly those in `listed` go: a row that came meanwhile has its file
+/// in place still, and one that moved has lost its file for nothing; in both cases the batch is done anew.
 pub(super) fn remove_branch(
     context: &Context<'_>,
     conn: &mut Conn,
@@ -45,12 +46,33 @@ pub(super) fn remove_branch(
     if child.file.is_none() || branch.action == Action::Unlink {
         return apply(context, conn, branch, child, rows);
     }
-    let listed = Expr::KeyIn(child.key_operands(&child.own()), listed).and(rows.clone());
-    let removed = apply(context, conn, branch, child, listed)?;
-    if conn.rows(&statements::any(child.backend, &child.at, &rows))?.is_empty() {
+    let listed = Expr::KeyIn(child.key_operands(&child.own()), listed);
+    // Asked before, since what belongs to a row of the same table is found through it.
+    let others = rows.clone().and(Expr::Not(Box::new(listed.clone())));
+    if !conn.rows(&statements::any(child.backend, &child.at, &others))?.is_empty() {
+        return Err(Undone::Again);
+    }
+    remove_listed(context, conn, (branch, child), &listed, rows)
+}
+
+/// Removes those of `rows` that are `listed`, whose files are in the trash already; when one of these stays, nothing goes.
+pub(super) fn remove_listed(
+    context: &Context<'_>,
+    conn: &mut Conn,
+    (branch, child): (&Branch, &Node),
+    listed: &Expr,
+    rows: Expr,
+) -> Result<u64, Undone> {
+    let removed = apply(context, conn, branch, child, listed.clone().and(rows.clone()))?;
+    let left = listed.clone().and(branch.unfinished(child, &child.own()));
+    let any = |conn: &mut Conn, rows: &Expr| conn.rows(&statements::any(child.backend, &child.at, rows));
+    if any(conn, &left)?.is_empty() {
         Ok(removed)
-    } else {
+    } else if any(conn, &left.and(rows))?.is_empty() {
+        // They belong to something else by now.
         Err(Undone::Again)
+    } else {
+        Err(batch::refused(child))
     }
 }
 
@@ -73,8 +95,7 @@ pub(super) fn apply(
     })
 }
 
-/// Deletes rows; of a table whose rows belong to each other from the ends on, since MySQL looks at foreign keys row by row,
-/// as the others do where a key says RESTRICT.
+/// Deletes rows; from the ends on where the database looks at the foreign key of a table to itself row by row.
 fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Result<u64, Undone> {
     let once = |conn: &mut Conn, rows: Expr| {
         let rows = context.graph.guard(node, rows).knowing(conn.held_now());
@@ -82,7 +103,7 @@ fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Re
     };
     let mut deleted = 0;
     cut_loose(context, conn, node, &rows)?;
-    if let Some(ends) = ends(context.graph, node) {
+    if let Some(ends) = ends(context.graph, node).filter(|_| is_looked_at_row_by_row(node)) {
         loop {
             let rows = once(conn, rows.clone().and(ends.clone()))?;
             deleted += rows;
@@ -95,8 +116,15 @@ fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Re
     Ok(deleted + once(conn, rows)?)
 }
 
+/// Whether rows of a table that refer to each other cannot go in one statement: MySQL looks at foreign keys row by row, the
+/// others at the end of the statement, but where the key says RESTRICT.
+fn is_looked_at_row_by_row(node: &Node) -> bool {
+    let key = node.self_link().and_then(|edge| edge.foreign_key(node));
+    key.is_some_and(|key| node.backend == Backend::Mysql || key.on_delete == FkAction::Restrict)
+}
+
 /// MySQL and MariaDB do not delete a row that refers to itself by a foreign key: its reference becomes NULL first, in the
-/// transaction in which it goes.
+/// transaction in which it goes. One column of it is enough, which must not be part of what else finds the row.
 fn cut_loose(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: &Expr) -> Result<(), Undone> {
     let Some(edge) = node.self_link().filter(|_| node.backend == Backend::Mysql) else { return Ok(()) };
     let scope = node.own();
@@ -106,9 +134,15 @@ fn cut_loose(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: &Expr) -
     if !edge.is_keyed(node) || conn.rows(&statements::any(node.backend, &node.at, &rows))?.is_empty() {
         return Ok(());
     }
-    let columns: Vec<_> = edge.columns.iter().map(|(own, _)| own.clone()).collect();
+    let others = node.belongs_to.iter().filter(|other| !other.is_self()).flat_map(|other| &other.columns);
+    let taken: Vec<&str> = others.map(|(own, _)| own).chain(&node.key).map(|column| column.name.as_str()).collect();
+    let mut own = edge.columns.iter().map(|(own, _)| own);
+    let Some(loose) = own.find(|column| column.nullable && !taken.contains(&column.name.as_str())) else {
+        let message = format!("`{}`: a row refers to itself by columns none of which can become NULL", node.name);
+        return Err(Undone::Failed(RemovalError::Doubt(message)));
+    };
     let rows = context.graph.guard(node, rows).knowing(conn.held_now());
-    conn.execute(&statements::unlink(node.backend, &node.at, &columns, &rows))?;
+    conn.execute(&statements::unlink(node.backend, &node.at, &[loose.clone()], &rows))?;
     Ok(())
 }
 

@@ -59,7 +59,7 @@ pub(super) fn run(
     // No file goes with these rows.
     conn.hurry()?;
     let ended = walk(context, &mut conn, task, node, done);
-    conn.settle()?;
+    batch::settle(context, &mut conn, &node.store)?;
     ended
 }
 

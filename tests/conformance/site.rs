@@ -90,6 +90,11 @@ impl Site {
         self.folder.path().join("jobs.toml")
     }
 
+    /// A place in the program's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Puts a credential where the program looks for it.
     pub fn credential(&self, name: &str, secret: &str) {
         std::fs::write(self.folder.path().join(name), secret).unwrap();

@@ -14,7 +14,7 @@ use crate::graph::{Age, Graph, Node};
 use crate::names::DataName;
 use crate::redact::Sealed;
 use crate::removal::{
-    Committed, Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, transact_in,
+    Committed, Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, settle, transact_in,
 };
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Op, Operand, Scalar};
@@ -95,7 +95,7 @@ pub(super) fn run(
         across.settle(context, &mut conn, (task, node), done)?;
     }
     let ended = walk(context, &mut conn, (folding, archiving, across, task, node, age), end, done);
-    conn.settle()?;
+    settle(context, &mut conn, &node.store)?;
     ended
 }
 
