@@ -12,6 +12,8 @@ mod states;
 mod support;
 #[path = "trail/tampering.rs"]
 mod tampering;
+#[path = "trail/verified.rs"]
+mod verified;
 #[path = "support/world.rs"]
 mod world;
 #[path = "trail/written.rs"]

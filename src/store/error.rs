@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Constraint,
     /// The role may not do this.
     Permission,
+    /// A value in a table of retentiond's own is not of its column's type: somebody has written there.
+    Garbled,
     /// Anything else.
     Other,
 }
@@ -68,7 +70,10 @@ impl StoreError {
 
     /// From a statement that touches no rows of an application.
     pub(in crate::store) fn from_catalog(error: &DieselError) -> Self {
-        let (kind, _) = classify(error);
+        let kind = match error {
+            DieselError::DeserializationError(_) => ErrorKind::Garbled,
+            _ => classify(error).0,
+        };
         Self { kind, message: error.to_string() }
     }
 }
@@ -83,6 +88,7 @@ fn class_text(kind: ErrorKind) -> &'static str {
         ErrorKind::ForeignKey => "a foreign key forbids the change",
         ErrorKind::Constraint => "a constraint forbids the change",
         ErrorKind::Permission => "the database role lacks the privilege",
+        ErrorKind::Garbled => "a value is not of its column's type",
         ErrorKind::Other => "the database reported an error (its message is withheld, since it may quote a value)",
     }
 }

@@ -4,15 +4,19 @@
 //! pruned; then one for each of the trail's own checkpoints. Each line is written by RFC 8785, so that a byte that was
 //! changed is another line.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::canonical;
 use super::hex;
-use super::note::{NoteError, VerifierKey};
-use super::verify::{Check, Claims, Known, Proof};
+use super::note::{Checkpoint, NoteError, VerifierKey};
+use super::proof::{Claims, Head, Known, Proof};
+use super::verify::Check;
 use super::{TrailError, append::Tip};
-use crate::store::Conn;
-use crate::store::state::{self, StoredRecord, StoredRow};
+use crate::store::state::{self, StoredRecord, StoredRow, TrailHead};
+use crate::store::{Conn, ErrorKind};
 
 /// The format's name, in the first line.
 pub const FORMAT: &str = "retentiond-trail/1";
@@ -27,22 +31,42 @@ fn line(value: &Value) -> String {
 /// # Errors
 /// When the state cannot be read.
 pub fn claims(conn: &mut Conn) -> Result<Claims, TrailError> {
-    let head = state::trail_head(conn)?;
-    let tip = Tip::of(&head);
-    let keys = state::trail_signers(conn)?;
-    let keys = keys.iter().filter_map(|key| VerifierKey::new(&head.origin, &hex::hash(key)?)).collect();
-    let segments = state::trail_segments(conn)?.into_iter();
-    let segments = segments.map(|(first, key)| (unsigned(first), hex::decode(&key).unwrap_or_default())).collect();
-    let checkpoints = state::checkpoints(conn)?.into_iter().map(|(_, note)| note).collect();
+    let mut broken = Vec::new();
+    let head = state::find_trail_head(conn)?.unwrap_or_else(|| {
+        broken.push("the row that stands for the whole trail is gone".to_owned());
+        TrailHead { segment: -1, ..TrailHead::default() }
+    });
+    let tip = Tip::of(&head).ok();
+    let mut keys = Vec::new();
+    for key in state::trail_signers(conn)? {
+        match hex::hash(&key).and_then(|key| VerifierKey::new(&head.origin, &key)) {
+            Some(key) => keys.push(key),
+            None => broken.push("a key among those who have signed is none".to_owned()),
+        }
+    }
+    let mut segments = BTreeMap::new();
+    for (first, key) in state::trail_segments(conn)? {
+        match (u64::try_from(first), hex::hash(&key)) {
+            (Ok(first), Some(key)) => drop(segments.insert(first, key.to_vec())),
+            _ => broken.push(format!("the key of the records from {first} on is none")),
+        }
+    }
+    let checkpoints = state::checkpoints(conn)?.into_iter();
     Ok(Claims {
         origin: head.origin.clone(),
         size: unsigned(head.size),
         pruned: unsigned(head.pruned),
-        // A head that does not fit together is not the tree of any leaves.
-        tree: Some(tip.map(|tip| tip.frontier).unwrap_or_default()),
+        head: Some(Head {
+            last_hash: tip.as_ref().map(|tip| tip.last_hash),
+            tree: tip.map(|tip| tip.frontier),
+            segment: u64::try_from(head.segment).ok(),
+            month: head.segment_month,
+        }),
         keys,
+        trusted: Vec::new(),
         segments,
-        checkpoints,
+        checkpoints: checkpoints.map(|(size, note)| (Some(unsigned(size)), note)).collect(),
+        broken,
     })
 }
 
@@ -50,50 +74,75 @@ fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Hands all rows of the state's trail out, in order.
+/// Hands all rows of the state's trail out, in order; gives the number of those that are whole.
 ///
 /// # Errors
 /// When the state cannot be read, or a row cannot be taken.
 pub fn each_row(
     conn: &mut Conn,
-    from: u64,
     mut take: impl FnMut(&StoredRow) -> Result<(), TrailError>,
 ) -> Result<u64, TrailError> {
-    let (mut next, mut records) = (super::append::signed(from)?, 0);
+    // From the lowest number on: one that nobody gave out is somebody's doing.
+    let (mut next, mut records) = (i64::MIN, 0);
     loop {
         let rows = state::trail_rows(conn, next, PAGE)?;
         for row in &rows {
             take(row)?;
             records += u64::from(row.record.is_some());
         }
-        match rows.last() {
-            Some(last) => next = last.seq + 1,
+        // SQLite may hold a number that is none, which comes last and again and again.
+        match rows.last().and_then(|last| last.seq.checked_add(1)).filter(|after| *after > next) {
+            Some(after) => next = after,
             None => return Ok(records),
         }
     }
 }
 
-/// Verifies the state's trail, in a transaction that sees one instant of it.
+/// Verifies the state's trail, in a transaction that sees one instant of it. `keys`: whose signatures count; those that the
+/// trail names, where none are given. `now`: when that is.
 ///
 /// # Errors
 /// When the state cannot be read, or a known checkpoint is none.
-pub fn verify_state(conn: &mut Conn, known: &[Known]) -> Result<Result<Proof, (String, NoteError)>, TrailError> {
+pub fn verify_state(
+    conn: &mut Conn,
+    known: &[Known],
+    keys: &[VerifierKey],
+    now: DateTime<Utc>,
+) -> Result<Result<Proof, (String, NoteError)>, TrailError> {
     conn.transaction(crate::store::Access::ReadOnly, |conn| {
-        let mut check = match Check::begin(claims(conn)?, known) {
+        let claims = match claims(conn) {
+            Ok(claims) => Claims { trusted: keys.to_vec(), ..claims },
+            Err(error) => Claims { broken: vec![garbled(error)?], head: Some(Head::default()), ..Claims::default() },
+        };
+        let mut check = match Check::begin(claims, known, now) {
             Ok(check) => check,
             Err(wrong) => return Ok(Err(wrong)),
         };
-        let seen = each_row(conn, 0, |row| {
+        let read = each_row(conn, |row| {
             check.row(row);
             Ok(())
-        })?;
-        let records = unsigned(state::count_trail_records(conn)?);
+        });
         let mut proof = check.finish();
-        if records != seen {
-            proof.find(None, format!("{} records have no leaf", records.saturating_sub(seen)));
+        match read {
+            Err(error) => proof.find(None, garbled(error)?),
+            Ok(seen) => match unsigned(state::count_trail_records(conn)?) {
+                records if records > seen => proof.find(None, format!("{} records have no leaf", records - seen)),
+                records if records < seen => proof.find(None, "there are records with the same number"),
+                _ => {}
+            },
         }
         Ok(Ok(proof))
     })
+}
+
+/// What an error says about the trail; one that only says that the state cannot be read accuses nobody, and is an error.
+fn garbled(error: TrailError) -> Result<String, TrailError> {
+    match error {
+        TrailError::Store(error) if error.kind == ErrorKind::Garbled => {
+            Ok(format!("a value in the state is none of its kind: {error}"))
+        }
+        other => Err(other),
+    }
 }
 
 /// Writes the state's trail, line by line.
@@ -105,8 +154,8 @@ pub fn write(conn: &mut Conn, mut take: impl FnMut(&str) -> std::io::Result<()>)
     conn.transaction(crate::store::Access::ReadOnly, |conn| {
         let claims = claims(conn)?;
         put(&line(&header(&claims)))?;
-        each_row(conn, 0, |row| put(&line(&of_row(row))))?;
-        claims.checkpoints.iter().try_for_each(|note| put(&line(&json!({ "checkpoint": note }))))
+        each_row(conn, |row| put(&line(&of_row(row))))?;
+        claims.checkpoints.iter().try_for_each(|(_, note)| put(&line(&json!({ "checkpoint": note }))))
     })
 }
 
@@ -135,11 +184,21 @@ fn of_row(row: &StoredRow) -> Value {
     Value::Object(value)
 }
 
-/// Verifies an export. `keys`: whose signatures count; those that the export names, where none are given.
+/// Verifies an export. `keys`: whose signatures count; those that the export names, where none are given. `now`: when that is.
 ///
 /// # Errors
 /// When a known checkpoint is none.
-pub fn verify_text(text: &[u8], known: &[Known], keys: &[VerifierKey]) -> Result<Proof, (String, NoteError)> {
+pub fn verify_text(
+    text: &[u8],
+    known: &[Known],
+    keys: &[VerifierKey],
+    now: DateTime<Utc>,
+) -> Result<Proof, (String, NoteError)> {
+    for known in known {
+        if let Err(error @ NoteError::Malformed(_)) = Checkpoint::open(&known.note, &[]) {
+            return Err((format!("the checkpoint {}", known.label), error));
+        }
+    }
     let lines: Vec<Option<Value>> = text
         .split_inclusive(|byte| *byte == b'\n')
         .map(|line| canonical::decode(std::str::from_utf8(line).ok()?.strip_suffix('\n')?))
@@ -150,21 +209,19 @@ pub fn verify_text(text: &[u8], known: &[Known], keys: &[VerifierKey]) -> Result
         proof.find(None, "the first line is not the one of an exported trail");
         return Ok(proof);
     };
-    if !keys.is_empty() {
-        claims.keys = keys.to_vec();
-    }
+    claims.trusted = keys.to_vec();
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for (place, value) in lines.enumerate() {
         match value.as_ref().map(read_line) {
             Some(Some(Line::Row(row))) if claims.checkpoints.is_empty() => rows.push(row),
-            Some(Some(Line::Checkpoint(note))) => claims.checkpoints.push(note),
+            Some(Some(Line::Checkpoint(note))) => claims.checkpoints.push((None, note)),
             _ => wrong.push(place + 2),
         }
     }
     if claims.checkpoints.len() as u64 != announced {
         wrong.push(1);
     }
-    let mut check = Check::begin(claims, known)?;
+    let mut check = Check::begin(claims, known, now)?;
     rows.iter().for_each(|row| check.row(row));
     let mut proof = check.finish();
     for place in wrong {
@@ -174,8 +231,9 @@ pub fn verify_text(text: &[u8], known: &[Known], keys: &[VerifierKey]) -> Result
 }
 
 fn read_header(value: &Value) -> Option<(Claims, u64)> {
-    let value = value.as_object().filter(|value| value.len() == 7 && value["format"] == FORMAT)?;
+    let value = value.as_object().filter(|value| value.len() == 7)?;
     let number = |name: &str| value.get(name)?.as_u64();
+    value.get("format").filter(|format| *format == FORMAT)?;
     let keys = value.get("keys")?.as_array()?.iter().map(|key| VerifierKey::parse(key.as_str()?));
     let segment = |segment: &Value| {
         let segment = segment.as_object().filter(|segment| segment.len() == 2)?;
@@ -185,7 +243,9 @@ fn read_header(value: &Value) -> Option<(Claims, u64)> {
         origin: value.get("origin")?.as_str()?.to_owned(),
         size: number("size")?,
         pruned: number("pruned")?,
-        tree: None,
+        head: None,
+        trusted: Vec::new(),
+        broken: Vec::new(),
         keys: keys.collect::<Option<_>>()?,
         segments: value.get("segments")?.as_array()?.iter().map(segment).collect::<Option<_>>()?,
         checkpoints: Vec::new(),

@@ -15,9 +15,11 @@ pub mod actor;
 pub mod append;
 pub mod canonical;
 pub mod export;
+mod gap;
 pub mod hex;
 mod meaning;
 pub mod note;
+mod proof;
 pub mod prune;
 pub mod record;
 pub mod run;
@@ -31,11 +33,11 @@ pub use act::Act;
 pub use actor::{Actor, Role};
 pub use append::append;
 pub use canonical::Digest;
+pub use proof::{Claims, Finding, Head, Known, Proof, Pruning, Verdict};
 pub use prune::prune;
 pub use record::Entry;
 pub use run::{RunTrail, record};
 pub use sign::{Signed, Signer};
-pub use verify::{Finding, Known, Proof, Verdict};
 
 /// Why the trail could not be written, read or signed.
 #[derive(Debug, thiserror::Error)]

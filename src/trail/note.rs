@@ -33,15 +33,34 @@ pub enum NoteError {
     NotSigned,
 }
 
-/// The note within a text: a mail that was saved, lines that were indented, line ends of another system. The text itself
-/// when there is none in it.
-pub fn find_note(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+/// The note within a text: lines that were indented, line ends of another system, a mail that was saved as it was sent
+/// (quoted-printable or base64). The text itself when there is none in it.
+pub fn find_note(text: &[u8]) -> String {
+    let plain = String::from_utf8_lossy(text).into_owned();
+    let quoted = || quoted_printable::decode(text, quoted_printable::ParseMode::Robust).ok();
+    note_in(&plain)
+        .or_else(|| note_in(&String::from_utf8_lossy(&quoted()?)))
+        .or_else(|| encoded_parts(&plain).find_map(|part| note_in(&String::from_utf8_lossy(&part))))
+        .unwrap_or(plain)
+}
+
+fn note_in(text: &str) -> Option<String> {
+    let lines: Vec<&str> = text.split('\n').map(|line| line.trim_matches([' ', '\t', '\r'])).collect();
     let is_signature = |line: &&str| line.starts_with(DASH);
-    let Some(first) = lines.iter().position(is_signature) else { return text.to_owned() };
-    let Some(body) = first.checked_sub(4).and_then(|from| lines.get(from..first)) else { return text.to_owned() };
+    let first = lines.iter().position(is_signature)?;
+    let body = lines.get(first.checked_sub(4)?..first)?;
     let signatures = lines.iter().skip(first).take_while(|line| is_signature(line));
-    body.iter().chain(signatures).flat_map(|line| [*line, "\n"]).collect()
+    Some(body.iter().chain(signatures).flat_map(|line| [*line, "\n"]).collect())
+}
+
+/// What the parts of a mail hold that are in base64.
+fn encoded_parts(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    let parts = text.split("Content-Transfer-Encoding: base64").skip(1);
+    parts.filter_map(|part| {
+        let body = part.lines().skip_while(|line| !line.trim().is_empty()).skip(1);
+        let body: String = body.map(str::trim).take_while(|line| !line.is_empty() && !line.starts_with("--")).collect();
+        BASE64_STANDARD.decode(body).ok()
+    })
 }
 
 /// Whether a text may be the name of a trail: what C2SP asks of key names, and short.
@@ -224,10 +243,18 @@ mod tests {
     #[test]
     fn a_note_is_found_in_a_mail() {
         let note = checkpoint().sign(&key());
-        assert_eq!(find_note(&note), note);
+        assert_eq!(find_note(note.as_bytes()), note);
+        assert_eq!(find_note(note.trim_end().as_bytes()), note, "its last line has no end");
         let mail = format!("The trail:\r\n\r\n    {}\r\n\r\nThe key:\r\n", note.trim_end().replace('\n', "\r\n    "));
-        assert_eq!(find_note(&mail), note);
-        assert_eq!(find_note("nothing of the kind"), "nothing of the kind");
+        assert_eq!(find_note(mail.as_bytes()), note);
+        let quoted = quoted_printable::encode(&mail);
+        assert!(quoted.windows(9).any(|word| word == b"=E2=80=94"), "{}", String::from_utf8_lossy(&quoted));
+        assert_eq!(find_note(&quoted), note);
+        let lines: Vec<String> =
+            BASE64_STANDARD.encode(&mail).as_bytes().chunks(76).map(|l| String::from_utf8_lossy(l).into()).collect();
+        let parts = format!("--x\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--x--\r\n", lines.join("\r\n"));
+        assert_eq!(find_note(parts.as_bytes()), note);
+        assert_eq!(find_note(b"nothing of the kind"), "nothing of the kind");
     }
 
     #[test]

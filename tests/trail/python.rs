@@ -4,15 +4,17 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Reads trails and checkpoints, each with its length before it, and answers with a code a line.
+/// Reads trails, checkpoints and keys, each with its length before it, and answers with a code a line.
 const LOOP: &str = "
-import sys, struct, verify_trail
+import functools, sys, struct, verify_trail
+verify_trail.signed_by = functools.lru_cache(maxsize=100000)(verify_trail.signed_by)
 read = sys.stdin.buffer.read
-while head := read(8):
-    size, notes = struct.unpack('>II', head)
+while head := read(12):
+    size, notes, keys = struct.unpack('>III', head)
     data = read(size)
-    known = [read(struct.unpack('>I', read(4))[0]).decode() for _ in range(notes)]
-    code, found = verify_trail.verify(data, known)
+    known = [read(struct.unpack('>I', read(4))[0]) for _ in range(notes)]
+    keys = [read(struct.unpack('>I', read(4))[0]).decode() for _ in range(keys)]
+    code, found = verify_trail.verify(data, known, keys)
     print(code, found, flush=True)
 ";
 
@@ -38,12 +40,17 @@ impl Python {
     }
 
     /// The exit code that the verifier would end with, and what it says.
-    pub fn verify(&mut self, export: &[u8], known: &[&str]) -> (i32, String) {
+    pub fn verify(&mut self, export: &[u8], known: &[&[u8]]) -> (i32, String) {
+        self.verify_by(export, known, &[])
+    }
+
+    /// The same, when only these keys' signatures count.
+    pub fn verify_by(&mut self, export: &[u8], known: &[&[u8]], keys: &[String]) -> (i32, String) {
         let length = |text: usize| u32::try_from(text).unwrap().to_be_bytes();
-        self.input.write_all(&[length(export.len()), length(known.len())].concat()).unwrap();
+        self.input.write_all(&[length(export.len()), length(known.len()), length(keys.len())].concat()).unwrap();
         self.input.write_all(export).unwrap();
-        for note in known {
-            self.input.write_all(&[&length(note.len()), note.as_bytes()].concat()).unwrap();
+        for part in known.iter().copied().chain(keys.iter().map(String::as_bytes)) {
+            self.input.write_all(&[&length(part.len()), part].concat()).unwrap();
         }
         self.input.flush().unwrap();
         let mut line = String::new();

@@ -28,7 +28,7 @@ fn append(memory: &Database, acts: Vec<Act>) -> Result<u64, TrailError> {
 }
 
 fn proof(memory: &Database, known: &[Known]) -> trail::Proof {
-    trail::export::verify_state(&mut memory.conn().unwrap(), known).unwrap().unwrap()
+    trail::export::verify_state(&mut memory.conn().unwrap(), known, &[], Clock::system().now()).unwrap().unwrap()
 }
 
 fn known(note: String) -> Known {

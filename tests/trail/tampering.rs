@@ -1,7 +1,9 @@
 //! Mutations of a trail below a checkpoint that was kept elsewhere, and prunings that are none.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use retentiond::clock::Clock;
 use retentiond::trail::export::verify_text;
+use retentiond::trail::note::find_note;
 use retentiond::trail::{Known, Proof, Verdict};
 
 use crate::python::Python;
@@ -12,14 +14,18 @@ fn long() -> bool {
     std::env::var("RETENTIOND_TORTURE").is_ok_and(|length| length == "long")
 }
 
-fn verify(export: &[u8], known: &[&str]) -> Proof {
+pub fn now() -> DateTime<Utc> {
+    Clock::system().now()
+}
+
+fn verify(export: &[u8], known: &[&[u8]]) -> Proof {
     let known: Vec<Known> =
-        known.iter().map(|note| Known { label: "kept".to_owned(), note: (*note).to_owned() }).collect();
-    verify_text(export, &known, &[]).unwrap()
+        known.iter().map(|note| Known { label: "kept".to_owned(), note: find_note(note) }).collect();
+    verify_text(export, &known, &[], now()).unwrap()
 }
 
 /// A trail over four months, some of it pruned or not, and the checkpoint at its end.
-fn sample(folder: &std::path::Path, random: &mut Random, pruned: bool) -> (Vec<u8>, String) {
+pub fn sample(folder: &std::path::Path, random: &mut Random, pruned: bool) -> (Vec<u8>, String) {
     let mut trail = Trail::new(folder);
     for month in 0..4 {
         (0..2).for_each(|_| trail.run(random));
@@ -71,15 +77,15 @@ fn every_mutation_below_a_checkpoint_is_found() {
     for number in 0..trails {
         let folder = tempfile::tempdir().unwrap();
         let (export, note) = sample(folder.path(), &mut random, number % 2 == 1);
-        let whole = verify(&export, &[&note]);
+        let whole = verify(&export, &[note.as_bytes()]);
         assert_eq!(whole.verdict(), Verdict::Proved, "{:?}", whole.findings);
-        assert_eq!(python.verify(&export, &[&note]).0, 0);
+        assert_eq!(python.verify(&export, &[note.as_bytes()]).0, 0);
         assert_eq!(verify(&export, &[]).verdict(), Verdict::Unanchored);
         assert_eq!(python.verify(&export, &[]).0, 4);
         for _ in 0..each {
             let (what, changed) = mutate(&export, &mut random);
-            assert_eq!(verify(&changed, &[&note]).verdict(), Verdict::Tampered, "{what}");
-            assert_eq!(python.verify(&changed, &[&note]).0, 1, "{what}");
+            assert_eq!(verify(&changed, &[note.as_bytes()]).verdict(), Verdict::Tampered, "{what}");
+            assert_eq!(python.verify(&changed, &[note.as_bytes()]).0, 1, "{what}");
             done += 1;
         }
     }
@@ -100,10 +106,10 @@ fn a_trail_cut_at_any_record_is_found() {
         let header = header.replace(&format!("\"size\":{size}"), &format!("\"size\":{cut}"));
         let header = header.replace("\"checkpoints\":2", "\"checkpoints\":0");
         let text = [header.as_bytes(), &lines[1..=cut].concat()].concat();
-        let proof = verify(&text, &[&note]);
+        let proof = verify(&text, &[note.as_bytes()]);
         assert_eq!(proof.verdict(), Verdict::Tampered, "cut at {cut}");
         assert!(proof.findings.iter().any(|finding| finding.what.contains("cut off")), "{:?}", proof.findings);
-        assert_eq!(python.verify(&text, &[&note]).0, 1, "cut at {cut}");
+        assert_eq!(python.verify(&text, &[note.as_bytes()]).0, 1, "cut at {cut}");
     }
 }
 
@@ -127,7 +133,7 @@ fn pruning_is_no_tampering() {
             let age = TimeDelta::days(i64::try_from(random.below(120)).unwrap());
             went += u64::from(trail.prune(trail.now - age) > 0);
             prunings += 1;
-            let (export, known) = (trail.export(), kept.iter().map(String::as_str).collect::<Vec<_>>());
+            let (export, known) = (trail.export(), kept.iter().map(String::as_bytes).collect::<Vec<_>>());
             let proof = verify(&export, &known);
             let expected = if kept.is_empty() { (Verdict::Unanchored, 4) } else { (Verdict::Proved, 0) };
             assert_eq!(proof.verdict(), expected.0, "{:?}", proof.findings);
@@ -148,14 +154,14 @@ fn an_unrecorded_pruning_is_tampering() {
     let body = text.find("\"body\":").unwrap();
     let end = body + text[body..].find(",\"leaf\"").unwrap();
     let pruned = text[..body].to_owned() + &text[end + 1..];
-    assert_eq!(verify(pruned.as_bytes(), &[&note]).verdict(), Verdict::Tampered);
+    assert_eq!(verify(pruned.as_bytes(), &[note.as_bytes()]).verdict(), Verdict::Tampered);
     let admitted = pruned.replace("\"pruned\":0", "\"pruned\":1");
-    assert_eq!(verify(admitted.as_bytes(), &[&note]).verdict(), Verdict::Tampered);
-    assert_eq!(Python::start().verify(admitted.as_bytes(), &[&note]).0, 1);
+    assert_eq!(verify(admitted.as_bytes(), &[note.as_bytes()]).verdict(), Verdict::Tampered);
+    assert_eq!(Python::start().verify(admitted.as_bytes(), &[note.as_bytes()]).0, 1);
 }
 
 /// What an administrator of the state's database could do with one statement.
-const STATEMENTS: [&str; 16] = [
+const STATEMENTS: [&str; 28] = [
     "UPDATE trail_records SET body = replace(body, '\"uid\":', '\"uid\":1') WHERE seq = 3",
     "UPDATE trail_records SET kind = 'pause' WHERE seq = 2",
     "UPDATE trail_records SET job = 'other' WHERE seq = 2",
@@ -172,6 +178,18 @@ const STATEMENTS: [&str; 16] = [
     "UPDATE trail_segments SET secret = replace(secret, 'a', 'b') WHERE first_seq = 0",
     "UPDATE trail_checkpoints SET note = replace(note, '1', '2')",
     "UPDATE trail_signers SET public_key = replace(public_key, 'a', 'b')",
+    "INSERT INTO trail_signers VALUES ('no key', '2026-01-01 00:00:00')",
+    "UPDATE trail_head SET last_hash = replace(last_hash, 'a', 'b')",
+    "UPDATE trail_head SET last_hash = 'none'",
+    "UPDATE trail_head SET segment = 0",
+    "UPDATE trail_head SET segment_month = '2020-01'",
+    "DELETE FROM trail_head",
+    "UPDATE trail_leaves SET seq = 9223372036854775807 WHERE seq = 2",
+    "INSERT INTO trail_leaves VALUES (9223372036854775807, 'none')",
+    "INSERT INTO trail_leaves SELECT -5, leaf FROM trail_leaves WHERE seq = 2",
+    "UPDATE trail_leaves SET seq = 'two' WHERE seq = 2",
+    "UPDATE trail_leaves SET leaf = x'ff00' WHERE seq = 2",
+    "UPDATE trail_checkpoints SET size = size + 1000",
 ];
 
 #[test]
@@ -188,7 +206,8 @@ fn changes_in_the_state_are_found() {
         let url = format!("sqlite:{}", copy.display());
         run_sql(&url, &format!("PRAGMA journal_mode = DELETE; {statement};"));
         let memory = crate::written::open(&url);
-        let proof = retentiond::trail::export::verify_state(&mut memory.conn().unwrap(), &known).unwrap().unwrap();
+        let proof =
+            retentiond::trail::export::verify_state(&mut memory.conn().unwrap(), &known, &[], now()).unwrap().unwrap();
         assert_eq!(proof.verdict(), Verdict::Tampered, "{statement}");
     }
 }

@@ -44,3 +44,12 @@ pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
         What::Capture(args) => capture::capture(cli, args),
     }
 }
+
+/// A trail that was tampered with may hold anything; a terminal obeys what it holds.
+fn plain(text: &str) -> String {
+    // What turns the direction of writing makes one name look like another.
+    let unseen = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
+}

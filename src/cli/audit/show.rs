@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::super::{Cli, Format};
+use super::plain;
 use crate::control::site::{load, open_state};
 use crate::control::{Exit, Failure};
 use crate::names::JobName;
@@ -54,7 +55,7 @@ pub fn show(cli: &Cli, args: &ShowArgs) -> Result<Exit, Failure> {
     let loaded = load(&cli.config)?;
     let memory = open_state(&loaded)?;
     let mut found: VecDeque<Value> = VecDeque::new();
-    each_row(&mut *memory.conn()?, 0, |row| {
+    each_row(&mut *memory.conn()?, |row| {
         // What cannot be read is `audit verify`'s to complain about.
         let record = row.record.as_ref().and_then(|record| serde_json::from_str::<Value>(&record.body).ok());
         if let Some(record) = record.filter(|record| args.wants(record)) {
@@ -99,9 +100,4 @@ fn detail(value: &Value) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// A record that was tampered with may hold anything; a terminal obeys what it holds.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

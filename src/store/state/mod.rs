@@ -56,9 +56,9 @@ pub use slots::{Claim, Claimed, NewSlot, OVERLAP, OpenSlot, SlotFate, claim, giv
 pub use switch::{is_paused, pause, paused, resume};
 pub use trail::{
     StoredRecord, StoredRow, TrailHead, TrailRow, add_checkpoint, add_trail_rows, add_trail_signer,
-    begin_trail_segment, checkpoints, count_trail_records, forget_checkpoints, give_trail_mail_back, last_checkpoint,
-    last_of_job, last_of_run, lock_trail, prune_trail, set_trail_head, take_trail_mail, trail_head, trail_leaves,
-    trail_of_run, trail_rows, trail_segment, trail_segments, trail_signers,
+    begin_trail_segment, checkpoints, count_trail_records, find_trail_head, forget_checkpoints, give_trail_mail_back,
+    last_checkpoint, last_of_job, last_of_run, lock_trail, prune_trail, set_trail_head, take_trail_mail, trail_head,
+    trail_leaves, trail_of_run, trail_rows, trail_segment, trail_segments, trail_signers,
 };
 pub use work::{Begun, NewRun, NotBegun, begin, end, server_now};
 

@@ -107,6 +107,15 @@ pub fn trail_head(conn: &mut Conn) -> Result<TrailHead, StoreError> {
     on!(conn, raw => query.first::<TrailHead>(raw)).map_err(failed)
 }
 
+/// The head, where it is there: somebody may have removed it.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn find_trail_head(conn: &mut Conn) -> Result<Option<TrailHead>, StoreError> {
+    let query = trail_head::table.filter(trail_head::id.eq(1)).select(head_columns());
+    on!(conn, raw => query.first::<TrailHead>(raw).optional()).map_err(failed)
+}
+
 /// Reads the head and keeps all other writers out until the transaction ends.
 ///
 /// # Errors
