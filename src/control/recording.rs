@@ -41,8 +41,7 @@ pub(super) fn end(trail: &RunTrail, report: &Report, ended: &Result<Outcome, Rem
         Ok(outcome) => (*outcome, None),
         Err(error) => (Outcome::Failed, Some(class(error))),
     };
-    let refused = why.map(|why| Act::Refusal { why }).into_iter().collect();
-    if let Err(error) = trail.record(refused).and_then(|()| trail.end(outcome.as_str())) {
+    if let Err(error) = trail.end(outcome.as_str(), why) {
         tracing::error!(%error, "the end of a run is not in the audit trail");
     }
 }

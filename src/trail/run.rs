@@ -6,7 +6,9 @@
 //!
 //! **Invariant.** No batch begins whose number no intent on disk names ([`RunTrail::intend`] is asked where the batch's
 //! transaction begins). A run that has begun has one end: one that was killed gets it from the next run of its job, before
-//! that begins; one that lost its job to another writes none.
+//! that begins; one that lost its job to another writes none. What could not be written is not lost: it is written with
+//! what comes next, and when nobody knows whether it was written (a connection that broke at the commit), the trail is
+//! asked first. So an error that passes never makes a trail that does not add up. Tests: `trail`, `states`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +29,10 @@ use crate::store::{Conn, StoreError};
 const BATCHES: u64 = 100;
 /// … and what it did is recorded after so long.
 const LENGTH: Duration = Duration::from_secs(10);
+/// The end of a run is tried so often before it is left to the job's next run …
+const ATTEMPTS: u32 = 3;
+/// … with as much between.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Rows and files of one entry that a batch did something with.
 pub type Count<'a> = (&'a DataName, &'static str, u64, u64);
@@ -47,6 +53,8 @@ struct Stretch {
     sums: BTreeMap<(DataName, &'static str), (u64, u64)>,
     rows: u64,
     files: u64,
+    /// A record could not be written, or was and nobody knows.
+    doubt: bool,
 }
 
 impl Stretch {
@@ -56,12 +64,25 @@ impl Stretch {
         })
     }
 
-    /// What the stretch did, and the end of it.
-    fn close(&mut self) -> Option<Act> {
-        let (first, ..) = self.open.take()?;
-        let sum = |((data, action), (rows, files))| Sum { data, action, rows, files };
-        let sums = std::mem::take(&mut self.sums).into_iter().map(sum).collect();
-        Some(Act::BatchesDone { first, last: self.latest.max(first), sums })
+    /// What has to be said of a stretch that the trail holds open: what was done in it.
+    fn done(&self, open: Option<(u64, u64)>) -> Option<Act> {
+        let (first, last) = open?;
+        // One that this process does not know was announced by a record of which it was told that it failed.
+        let known = self.open.is_some_and(|(ours, until, _)| (ours, until) == (first, last));
+        let sum = |((data, action), (rows, files)): (&(DataName, &'static str), &(u64, u64))| Sum {
+            data: data.clone(),
+            action,
+            rows: *rows,
+            files: *files,
+        };
+        let sums = if known { self.sums.iter().map(sum).collect() } else { Vec::new() };
+        Some(Act::BatchesDone { first, last: if known { self.latest.max(first) } else { first }, sums })
+    }
+
+    /// That was written.
+    fn close(&mut self) {
+        (self.open, self.latest, self.doubt) = (None, 0, false);
+        self.sums.clear();
     }
 }
 
@@ -139,10 +160,34 @@ impl RunTrail {
             return Ok(());
         }
         let (first, last) = (batch, batch.saturating_add(BATCHES - 1));
-        let done = stretch.close();
-        self.record(done.into_iter().chain([Act::BatchesIntent { first, last }]).collect())?;
+        self.turn(&mut stretch, vec![Act::BatchesIntent { first, last }])?;
         stretch.open = Some((first, last, uptime()));
-        stretch.latest = 0;
+        Ok(())
+    }
+
+    /// Records what the stretch did, and what comes after it.
+    fn turn(&self, stretch: &mut Stretch, next: Vec<Act>) -> Result<(), TrailError> {
+        let entry = |act: Act| Entry { act, ..self.blank.clone() };
+        let written = self.memory.conn().map_err(TrailError::from).and_then(|mut conn| {
+            with_trail(&mut conn, |conn, tip| {
+                if self.is_ended(conn)? {
+                    return Err(TrailError::Ended);
+                }
+                let open = match &self.blank.run {
+                    Some(run) if stretch.doubt => open_intent(&state::trail_of_run(conn, run.as_str())?),
+                    _ => stretch.open.map(|(first, last, _)| (first, last)),
+                };
+                let entries: Vec<Entry> = stretch.done(open).into_iter().chain(next.clone()).map(entry).collect();
+                add(conn, tip, self.clock, &entries)
+            })
+        });
+        match written {
+            Ok(_) => stretch.close(),
+            Err(error) => {
+                stretch.doubt = true;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -163,21 +208,38 @@ impl RunTrail {
         (stretch.rows, stretch.files)
     }
 
-    /// Records what the last batches did, and how the run ended; nothing when somebody else has ended it.
+    /// Records what the last batches did, what stopped the run, if anything did, and how it ended; nothing when somebody
+    /// else has ended it.
     ///
     /// # Errors
     /// When the trail cannot be written.
-    pub fn end(&self, outcome: &'static str) -> Result<(), TrailError> {
+    pub fn end(&self, outcome: &'static str, refused: Option<&'static str>) -> Result<(), TrailError> {
         let mut stretch = self.stretch.borrow_mut();
         let (rows, files) = (stretch.rows, stretch.files);
         let ended = Act::RunEnd { outcome, rows, files, unknown: None };
-        let acts = stretch.close().into_iter().chain([ended]);
-        let entries: Vec<Entry> = acts.map(|act| Entry { act, ..self.blank.clone() }).collect();
-        match self.write(entries) {
-            Err(TrailError::Ended) => Ok(()),
-            other => other,
+        let acts: Vec<Act> = refused.map(|why| Act::Refusal { why }).into_iter().chain([ended]).collect();
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match self.turn(&mut stretch, acts.clone()) {
+                Err(TrailError::Ended) => return Ok(()),
+                Err(_) if attempts > 0 => std::thread::sleep(PAUSE),
+                other => return other,
+            }
         }
     }
+}
+
+/// The batches that the records of a run announce, and do not say to be done.
+fn open_intent(records: &[(String, String)]) -> Option<(u64, u64)> {
+    records.iter().fold(None, |open, (kind, body)| match kind.as_str() {
+        "batches.intent" => {
+            let record = canonical::decode(body).unwrap_or_default();
+            Some((record["d"]["first"].as_u64().unwrap_or_default(), record["d"]["last"].as_u64().unwrap_or_default()))
+        }
+        "batches.done" => None,
+        _ => open,
+    })
 }
 
 /// The last run of a job, if it has no end, and the end that it deserves.
@@ -187,19 +249,13 @@ fn unended(conn: &mut Conn, job: &JobName) -> Result<Option<(Digest, Act)>, Stor
     if records.iter().any(|(kind, _)| kind == "run.end") {
         return Ok(None);
     }
-    let (mut rows, mut files, mut unknown) = (0, 0, None);
-    for (kind, body) in &records {
+    let (mut rows, mut files) = (0, 0);
+    for (_, body) in records.iter().filter(|(kind, _)| kind == "batches.done") {
         let Some(record) = canonical::decode(body) else { continue };
         let number = |name: &str| record["d"][name].as_u64().unwrap_or_default();
-        match kind.as_str() {
-            "batches.intent" => unknown = Some((number("first"), number("last"))),
-            "batches.done" => {
-                (rows, files) = (rows + number("rows"), files + number("files"));
-                unknown = None;
-            }
-            _ => {}
-        }
+        (rows, files) = (rows + number("rows"), files + number("files"));
     }
+    let unknown = open_intent(&records);
     let end = Act::RunEnd { outcome: "interrupted", rows, files, unknown };
     Ok(Digest::parse(&run).map(|run| (run, end)))
 }

@@ -132,6 +132,8 @@ fn a_trail_that_cannot_be_written_deletes_nothing() {
         let run = world.run(&["--all"]);
         assert_eq!(run.status.code(), Some(0), "{}", said(&run));
         world.check_done();
+        let verified = audit(&world, &["verify"]);
+        assert_eq!(verified.status.code(), Some(4), "an error that passed is no tampering: {}", said(&verified));
     }
 }
 

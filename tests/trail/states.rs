@@ -4,8 +4,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use retentiond::clock::Clock;
+use retentiond::names::{DataName, JobName};
 use retentiond::store::pool::Database;
-use retentiond::trail::{self, Act, Entry, Known, Signer, TrailError, Verdict};
+use retentiond::store::state;
+use retentiond::trail::act::Sum;
+use retentiond::trail::{self, Act, Digest, Entry, Known, RunTrail, Signer, TrailError, Verdict};
 
 use crate::support::{self, Random};
 use crate::written::open;
@@ -136,4 +139,63 @@ fn the_key_is_the_owners_alone() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(Signer::open(None, Some(folder.path())), Err(TrailError::Key(_))));
     assert!(matches!(Signer::open(None, None), Err(TrailError::Key(_))));
+}
+
+#[test]
+fn an_error_that_passes_makes_no_trail_that_does_not_add_up() {
+    on_each(|url| {
+        let memory = open(url);
+        let data: DataName = "contacts".parse().unwrap();
+        let away = || support::run_sql(url, "ALTER TABLE trail_records RENAME TO away;");
+        let back = || support::run_sql(url, "ALTER TABLE away RENAME TO trail_records;");
+        let begin = |job: &str| {
+            let (id, job) = (state::new_id(Clock::system().now()), job.parse::<JobName>().unwrap());
+            let begin = (id.as_str(), &job, "beef");
+            let (run, _) = RunTrail::begin(&memory, Clock::system(), begin, ("retention_purge", "schedule")).unwrap();
+            (run, Entry { run: Digest::parse(&id), ..Entry::new(Act::Boot).job(&job) })
+        };
+        // What is recorded behind the run's back was committed in truth, though it was told of an error.
+        let commit = |blank: &Entry, acts: &[Act]| {
+            let entry = |act: &Act| Entry { act: act.clone(), ..blank.clone() };
+            trail::record(&memory, Clock::system(), acts.iter().map(entry).collect()).unwrap();
+        };
+        let sums = vec![Sum { data: data.clone(), action: "delete", rows: 7, files: 1 }];
+        let done = Act::BatchesDone { first: 0, last: 1, sums };
+        let intent = |first| Act::BatchesIntent { first, last: first + 99 };
+        let end = Act::RunEnd { outcome: "failed", rows: 7, files: 1, unknown: None };
+        for (job, committed) in [("nothing", vec![]), ("turn", vec![done.clone(), intent(200)])] {
+            for goes_on in [false, true] {
+                let (run, blank) = begin(&format!("{job}-{goes_on}"));
+                run.intend(0).unwrap();
+                run.done(1, [(&data, "delete", 7, 1)].into_iter());
+                away();
+                assert!(run.intend(200).is_err(), "{job}");
+                back();
+                commit(&blank, &committed);
+                if goes_on {
+                    run.intend(200).unwrap();
+                    run.done(200, [(&data, "delete", 3, 0)].into_iter());
+                }
+                run.end("failed", Some("store")).unwrap();
+                assert_eq!(run.totals(), (if goes_on { 10 } else { 7 }, 1));
+            }
+        }
+        let (run, blank) = begin("end");
+        run.intend(0).unwrap();
+        run.done(1, [(&data, "delete", 7, 1)].into_iter());
+        away();
+        assert!(run.end("failed", None).is_err());
+        back();
+        commit(&blank, &[done, end]);
+        run.end("failed", None).unwrap();
+        let (run, blank) = begin("first");
+        away();
+        assert!(run.intend(0).is_err());
+        back();
+        commit(&blank, &[intent(0)]);
+        run.end("failed", None).unwrap();
+        let found = proof(&memory, &[]);
+        assert_eq!(found.verdict(), Verdict::Unanchored, "{:?}", found.findings);
+        assert_eq!((found.runs, found.open_runs.len()), (6, 0));
+    });
 }

@@ -63,7 +63,7 @@ impl Trail {
             run.done(batch, [(&data, "delete", rows, files)].into_iter());
         }
         if random.below(5) > 0 {
-            run.end("complete").unwrap();
+            run.end("complete", None).unwrap();
         }
         if random.below(4) == 0 {
             let clock = self.clock();
