@@ -14,7 +14,7 @@ use crate::config::Loaded;
 use crate::control::clocks::doubts;
 use crate::control::site::open_state;
 use crate::control::survey::{Surveyed, Verdict, survey};
-use crate::control::{Exit, Failure, Site, requests};
+use crate::control::{Exit, Failure, Site, auditing, requests};
 use crate::daemon::socket::{self, Ask};
 use crate::jobs::Overdue;
 use crate::plan::grouped;
@@ -31,6 +31,8 @@ struct Screen {
     /// What the daemon says of itself; `None` when none answers.
     daemon: Option<String>,
     clocks: Vec<String>,
+    /// What is wrong with the audit trail's checkpoints, and since when.
+    trail: Option<(String, DateTime<Utc>)>,
     /// Open requests for reports.
     requests: Vec<requests::Listed>,
 }
@@ -48,12 +50,15 @@ pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
         verdict: Verdict::Within,
         daemon: socket::ask(&place(&args.socket), Ask::Ping).ok().map(|answer| answer.text),
         clocks: Vec::new(),
+        trail: None,
         requests: Vec::new(),
     };
     for part in &parts {
         screen.add(part)?;
     }
-    screen.requests = requests::list(&mut *open_state(first)?.conn()?, false)?;
+    let memory = open_state(first)?;
+    screen.requests = requests::list(&mut *memory.conn()?, false)?;
+    screen.trail = auditing::trouble(&mut *memory.conn()?)?;
     screen.verdict = Verdict::of(&screen.jobs);
     match cli.format {
         Format::Json => say!("{}", to_json(&screen)),
@@ -123,6 +128,7 @@ fn to_json(screen: &Screen) -> Value {
     json!({
         "within_policy": screen.verdict.is_within(), "now": utc(screen.now), "daemon": screen.daemon.is_some(),
         "daemon_says": screen.daemon, "clock_doubts": screen.clocks, "stores_away": screen.away,
+        "trail_trouble": screen.trail.as_ref().map(|(why, since)| json!({ "why": why, "since": utc(*since) })),
         "enabled": screen.enabled, "jobs": jobs,
         "requests": requests::to_json(&screen.requests, screen.now, screen.zone)["requests"],
     })
@@ -152,6 +158,9 @@ fn show(screen: &Screen) {
     }
     for doubt in &screen.clocks {
         say!("CLOCK: {doubt}.");
+    }
+    if let Some((why, since)) = &screen.trail {
+        say!("AUDIT TRAIL: since {}, {why}.", day(*since));
     }
     for (store, why) in &screen.away {
         say!("AWAY: {}.", if why.contains(store.as_str()) { why.clone() } else { format!("store `{store}`: {why}") });

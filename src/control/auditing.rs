@@ -1,12 +1,14 @@
 //! The audit trail's checkpoints: signed after each run and every quarter of an hour, and carried off this host.
 //!
 //! **Invariant.** A checkpoint that cannot be signed or carried away stops no run, since it is evidence and no guard, but
-//! it is never silent: what went wrong is logged, and the auditors miss their mail.
+//! it is never silent: what went wrong is logged, shown by `status` and told like what goes wrong with a job, and the
+//! auditors miss their mail. A checkpoint that did not reach its store is written there with the next.
 
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use super::alerts::{self, Standing};
 use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -16,16 +18,18 @@ use crate::files::{Root, RootOptions};
 use crate::mail::address::Mailbox;
 use crate::mail::letters::{Command, Letter};
 use crate::mail::{Draft, Mailer, Message, Settings};
-use crate::store::Conn;
 use crate::store::pool::Database;
 use crate::store::state;
 use crate::store::url::StoreUrl;
+use crate::store::{Conn, StoreError};
 use crate::trail::{self, Act, Digest, Entry, Signed, Signer, TrailError};
 
 /// The folder for checkpoints in a file store.
 const FOLDER: &str = "retentiond-checkpoints";
 /// systemd's folder for the service, when the state is on a server.
 const STATE_DIRECTORY: &str = "/var/lib/retentiond";
+/// What the incident is called when something is wrong with it.
+const INCIDENT: &str = ":audit trail";
 /// The auditors are written to so often.
 const DAILY: TimeDelta = TimeDelta::hours(23);
 
@@ -77,39 +81,98 @@ pub fn followed(loaded: &Loaded, acts: Vec<Act>, memory: &Database, clock: Clock
     trail::record(memory, clock, acts.into_iter().chain([load]).map(Entry::new).collect())
 }
 
-/// Signs a checkpoint, if there is something new, and carries it off; what goes wrong is logged.
+/// Signs a checkpoint, if there is something new, and carries it off; what goes wrong is told.
 pub fn checkpoint(document: &Document, memory: &Database, clock: Clock) {
     let signed = signer(document, memory).and_then(|signer| {
         let signed = signer.checkpoint(&mut *memory.conn()?, clock)?;
         Ok(signed)
     });
-    match signed {
-        Ok(Some(signed)) => carry_off(document, &signed),
-        Ok(None) => {}
-        // Without a key there is nothing to miss but the proof; `audit verify` says so.
-        Err(error @ TrailError::Key(_)) => tracing::info!(%error, "no checkpoint of the audit trail was signed"),
-        Err(error) => tracing::error!(%error, "no checkpoint of the audit trail was signed"),
+    let wrong = match signed {
+        Ok(signed) => {
+            signed.iter().for_each(to_journal);
+            let stored = write_to_store(document, memory, signed);
+            stored.err().map(|error| format!("a checkpoint of it could not be written to its store: {error}"))
+        }
+        Err(error) => Some(format!("no checkpoint of it was signed, so nobody can prove what it says: {error}")),
+    };
+    if let Some(wrong) = &wrong {
+        tracing::warn!("the audit trail: {wrong}");
+    }
+    if let Err(error) = memory.conn().map_err(Into::into).and_then(|mut conn| tell(&mut conn, document, wrong, clock)) {
+        tracing::warn!(%error, "how the audit trail stands could not be noted");
     }
 }
 
-/// To the journal, and to the file store that the file names.
-fn carry_off(document: &Document, signed: &Signed) {
+/// Notes how the trail stands. Where nothing was ever signed and the file names no key, nobody expects it: the log says so,
+/// and `audit verify`.
+fn tell(conn: &mut Conn, document: &Document, wrong: Option<String>, clock: Clock) -> Result<(), StoreError> {
+    let standing = match &wrong {
+        None => Standing::Well,
+        Some(_) if document.trail.key.is_none() && state::last_checkpoint(conn)?.is_none() => return Ok(()),
+        Some(wrong) => Standing::Wrong(wrong),
+    };
+    alerts::note(conn, INCIDENT, &standing, clock.now())
+}
+
+/// What is wrong with the trail's checkpoints, and since when; nothing when they are signed and carried away.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn trouble(conn: &mut Conn) -> Result<Option<(String, DateTime<Utc>)>, StoreError> {
+    let incidents = state::incidents(conn)?.into_iter();
+    let mut own = incidents.filter(|incident| incident.job == INCIDENT);
+    Ok(own.next().map(|incident| (incident.detail, incident.since.and_utc())))
+}
+
+/// How many records no checkpoint is about yet.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn unsigned(conn: &mut Conn) -> Result<u64, StoreError> {
+    let signed = state::last_checkpoint(conn)?.map_or(0, |(size, ..)| size);
+    Ok(u64::try_from(state::trail_head(conn)?.size.saturating_sub(signed)).unwrap_or_default())
+}
+
+/// What cannot be written to.
+pub fn check(document: &Document, diagnostics: &mut Diagnostics) {
+    for (place, to) in document.trail.mail_to.iter().enumerate() {
+        if let Err(error) = Mailbox::parse(to) {
+            let path = vec!["trail".to_owned(), "mail_to".to_owned(), place.to_string()];
+            diagnostics.error(path, error.to_string()).with_help(None);
+        }
+    }
+}
+
+fn to_journal(signed: &Signed) {
     tracing::info!(
         trail.size = signed.size,
         trail.checkpoint = signed.note,
         "checkpoint of the audit trail: {}",
         signed.note.trim_end().replace('\n', "\\n")
     );
-    if let Err(error) = write_to_store(document, signed) {
-        tracing::error!("a checkpoint of the audit trail could not be written to its store: {error}");
-    }
 }
 
-fn write_to_store(document: &Document, signed: &Signed) -> Result<(), String> {
+/// Writes the last checkpoint to the file store that the file names, unless it is there.
+fn write_to_store(document: &Document, memory: &Database, signed: Option<Signed>) -> Result<(), String> {
     let Some(folder) = store_folder(document)? else { return Ok(()) };
+    let last = || {
+        let last = memory.conn().and_then(|mut conn| state::last_checkpoint(&mut conn));
+        let signed = |(size, note, at)| Signed { size: u64::try_from(size).unwrap_or_default(), note, at };
+        last.map(|last| last.map(signed)).map_err(|error| error.to_string())
+    };
+    let signed = match signed {
+        Some(signed) => signed,
+        None => match last()? {
+            Some(signed) => signed,
+            None => return Ok(()),
+        },
+    };
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let place = folder.join(file_name(signed));
+    let place = folder.join(file_name(&signed));
+    if place.try_exists().map_err(failed)? {
+        return Ok(());
+    }
     let new = place.with_extension(format!("new-{}", std::process::id()));
     std::fs::write(&new, &signed.note).map_err(failed)?;
     std::fs::File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;

@@ -94,6 +94,7 @@ impl Site {
         let graph = Graph::build(document, &catalogs, &mut diagnostics);
         let jobs = jobs::read_all(document, &graph, &mut diagnostics);
         let mail = document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
+        super::auditing::check(document, &mut diagnostics);
         let ledgers = find_ledgers(loaded, &stores, &catalogs, &mut diagnostics)?;
         capturing::warn(document, &graph, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {

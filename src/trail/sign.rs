@@ -2,7 +2,8 @@
 //!
 //! **Invariant.** What was signed last stands in a file beside the key, outside the state: size and subtrees, from which
 //! the leaves that came since must lead to the tree that is signed now. A state that was changed below that size, or that
-//! is shorter, is not signed for.
+//! is shorter, is not signed for. One signs at a time, whichever thread or process it is, and reads what was signed last
+//! before the trail's head: so the trail is never shorter than that because somebody else signed meanwhile.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -99,12 +100,21 @@ impl Signer {
         let Some(place) = self.place(origin) else { return Ok(()) };
         let failed = |error: std::io::Error| TrailError::Key(format!("{}: {error}", place.display()));
         let hashes: String = tree.hashes().iter().map(|hash| hex::encode(hash) + "\n").collect();
-        // Two processes may sign at once; each writes a file of its own, and the names change places at once.
+        // Whoever is interrupted leaves what was signed before as it is.
         let new = place.with_extension(format!("new-{}", std::process::id()));
         let mut file = private().create(true).truncate(true).open(&new).map_err(failed)?;
         file.write_all(format!("{}\n{hashes}", tree.size()).as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
         std::fs::rename(&new, &place).map_err(failed)
+    }
+
+    /// Keeps everybody else from signing until the lock is dropped.
+    fn alone(&self) -> Result<Option<std::fs::File>, TrailError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let failed = |error: std::io::Error| TrailError::Key(format!("{}: {error}", folder.display()));
+        let lock = std::fs::File::open(folder).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        Ok(Some(lock))
     }
 
     /// Signs the trail as it is; `None` when it is empty, or signed already.
@@ -116,12 +126,13 @@ impl Signer {
             return Ok(None);
         }
         self.introduce(conn, clock)?;
+        let _alone = self.alone()?;
+        let mut tree = self.last(&state::trail_head(conn)?.origin)?;
         let tip = Tip::of(&state::trail_head(conn)?)?;
         let size = tip.frontier.size();
         if state::last_checkpoint(conn)?.is_some_and(|(last, ..)| u64::try_from(last) == Ok(size)) {
             return Ok(None);
         }
-        let mut tree = self.last(&tip.origin)?;
         if tree.size() > size {
             return Err(TrailError::Fork(format!(
                 "it has {size} records, and {} were signed for before; was the state restored, or records cut off?",

@@ -13,6 +13,7 @@ const POLICY: &str = "
 url = \"sqlite:{dir}/state.db\"
 [mail]
 smtp = \"file:{dir}/mail\"
+alerts = [\"ops@example.org\"]
 from = \"Data protection <privacy@example.org>\"
 [trail]
 origin = \"example.org/retentiond\"
@@ -57,13 +58,49 @@ fn checkpoints_leave_the_host() {
     assert!(daemon.wait().unwrap().success());
     assert_eq!(kinds(&project)[..3], ["boot", "config.load", "key.use"]);
     assert!(kinds(&project).iter().filter(|kind| *kind == "config.load").count() >= 2, "a reload is recorded");
-    let kept = std::fs::read_dir(project.path("archive/retentiond-checkpoints")).unwrap().count();
-    assert!(kept > 0, "the file store has a checkpoint");
+    let kept = project.path("archive/retentiond-checkpoints");
+    assert!(std::fs::read_dir(&kept).unwrap().count() > 0, "the file store has a checkpoint");
     let proof = project.run(&["audit", "verify", "--format", "json"]).expect_code(0).json();
     assert_eq!((&proof["verdict"], &proof["trail"]), (&Value::from("proved"), &Value::from("example.org/retentiond")));
+    // What did not reach the store is written there later.
+    std::fs::remove_dir_all(&kept).unwrap();
+    let mut serve = project.command(&["serve", "--socket", "control.sock"]);
+    let mut daemon = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("a checkpoint in the store", || std::fs::read_dir(&kept).ok()?.find_map(Result::ok));
+    signal(&mut daemon, rustix::process::Signal::TERM);
+    assert!(daemon.wait().unwrap().success());
     // The file's name for the trail cannot be changed any more.
     project.write_jobs(&POLICY.replace("example.org/retentiond", "example.org/other"));
     project.run(&["audit", "verify"]).expect_code(3);
+}
+
+#[test]
+fn a_trail_that_is_signed_no_more_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::new(POLICY);
+    for folder in ["mail", "archive"] {
+        std::fs::create_dir(project.path(folder)).unwrap();
+    }
+    project.run(&["init", "archive"]).expect_code(0);
+    let served = |wanted: &str| {
+        let mut serve = project.command(&["serve", "--socket", "control.sock"]);
+        let mut daemon = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for(wanted, || {
+            let mails = std::fs::read_dir(project.path("mail")).unwrap().map(|entry| entry.unwrap().path());
+            mails.map(|mail| std::fs::read_to_string(mail).unwrap()).find(|text| text.contains(wanted))
+        });
+        signal(&mut daemon, rustix::process::Signal::TERM);
+        assert!(daemon.wait().unwrap().success());
+        let status = project.run(&["status", "--format", "json", "--socket", "control.sock"]);
+        status.json()["trail_trouble"]["why"].as_str().map(str::to_owned)
+    };
+    assert_eq!(served("audit verify"), None);
+    let key = project.path("trail.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let why = served("the audit trail is wrong").unwrap();
+    assert!(why.contains("others may read it"), "{why}");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(served("the audit trail is well again"), None);
 }
 
 #[test]
@@ -82,4 +119,9 @@ fn mistakes_in_the_section_are_shown() {
     for part in ["cannot be the name of a trail", "there is no store `archive`", "there is no [mail]"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    project.write_jobs(
+        "[state]\nurl = \"sqlite:{dir}/state.db\"\n[mail]\nsmtp = \"file:/tmp\"\nfrom = \"a@example.org\"\n[trail]\nmail_to = [\"auditor@example.org\", \"nobody\"]\n",
+    );
+    let said = project.run(&["check"]).expect_code(3).stderr;
+    assert!(said.contains(":7:") && said.contains("\"nobody\""), "{said}");
 }

@@ -129,6 +129,29 @@ fn what_was_signed_before_is_not_signed_again() {
 }
 
 #[test]
+fn many_sign_at_once_and_none_accuses_another() {
+    on_each(|url| {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(url));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let (memory, signer) = (open(url), Signer::open(None, Some(folder.path())).unwrap());
+                    for _ in 0..25 {
+                        append(&memory, vec![Act::Pause]).unwrap();
+                        signer.checkpoint(&mut memory.conn().unwrap(), Clock::system()).unwrap();
+                    }
+                });
+            }
+        });
+        let found = proof(&open(url), &[]);
+        assert_eq!(found.verdict(), Verdict::Unanchored, "{:?}", found.findings);
+        let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).count();
+        assert_eq!(left, 2, "the key, and what was signed last");
+    });
+}
+
+#[test]
 fn the_key_is_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

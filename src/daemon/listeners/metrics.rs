@@ -85,6 +85,7 @@ fn describe() {
     metrics::describe_gauge!("retentiond_lease_held", "Whether this daemon has the job's lease");
     metrics::describe_counter!("retentiond_slots_skipped_total", "Slots that were passed over");
     metrics::describe_gauge!("retentiond_clock_doubt", "Whether the clock cannot be trusted");
+    metrics::describe_gauge!("retentiond_trail_unsigned_records", "Records of the audit trail below no checkpoint yet");
     metrics::describe_gauge!("retentiond_surveyed_timestamp_seconds", "When overdue rows were last counted");
 }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use metrics::gauge;
 
 use crate::clock::Clock;
+use crate::control::site::open_state;
 use crate::control::survey::{Surveyed, survey};
-use crate::control::{Failure, Site, load};
+use crate::control::{Failure, Site, auditing, load};
 
 const EVERY: Duration = Duration::from_secs(600);
 /// Several runs that end together are surveyed once.
@@ -52,7 +53,10 @@ fn count(config: &Path, poked: &Receiver<()>) {
 fn once(config: &Path) -> Result<(), Failure> {
     // A store that is away takes with it what it alone knows; the others are counted.
     let now = Clock::system().now();
-    for part in Arc::new(load(config)?).parts() {
+    let loaded = Arc::new(load(config)?);
+    let unsigned = auditing::unsigned(&mut *open_state(&loaded)?.conn()?)?;
+    gauge!("retentiond_trail_unsigned_records").set(unsigned as f64);
+    for part in loaded.parts() {
         let site = Site::open_reachable(&part)?;
         let memory = site.open_state()?;
         for job in survey(&site, &memory, now)?.iter().filter(|job| job.enabled) {
