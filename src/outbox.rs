@@ -3,11 +3,15 @@
 //! **Invariant.** A mail is in the state and its file on the disk, both durable, before its first byte leaves. Each phase
 //! of its way is written down before it begins ([`Phase`]); what cannot be written down does not begin. So a mail that is
 //! found on its way after a crash was surely not taken when it had not come to the final dot, and is tried again; from the
-//! dot on it is `uncertain`, and only a person can have it sent again. Its file is removed when nobody can need it any
-//! more: it was sent, or its request has ended. Tests: `outbox`.
+//! dot on it is `uncertain`, and only a person can have it sent again. What was finished when the file named no key, or
+//! another one, does not leave any more once it names one ([`Outbox::send_due`]): it is finished anew. No two finished
+//! mails share a file, so whoever was overtaken while finishing one spoils no other's. Its file is removed when nobody can
+//! need it any more: it was sent, or its request has ended. Tests: `outbox`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
@@ -17,12 +21,14 @@ use crate::files::Spool;
 use crate::mail::address::Address;
 use crate::mail::{Carried, Certainty, Follow, MailError, Mailer, Message, Phase};
 use crate::store::pool::Database;
-use crate::store::state::{self, Attempt, MailRecord, MailState};
+use crate::store::state::{self, Attempt, MailRecord, MailState, RequestRecord};
 use crate::store::url::StoreUrl;
 use crate::store::{Conn, StoreError};
 
 /// The distance between two attempts, doubled each time from a minute on, is never longer.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+/// Whom a request is about is written down before the request is: a file that nobody knows may be of one that comes.
+const COMING: Duration = Duration::from_secs(3600);
 /// Where the outbox is when the state is on a server.
 const USUAL: &str = "/var/lib/retentiond/outbox";
 
@@ -58,6 +64,8 @@ pub struct Tally {
     pub refused: usize,
     /// Tried for too long.
     pub given_up: usize,
+    /// Taken back, to be encrypted for the keys that the file names now.
+    pub recalled: usize,
     /// Why the server could not be spoken to; the rest was not tried then.
     pub away: Option<MailError>,
 }
@@ -68,6 +76,15 @@ pub fn folder(state: &StoreUrl) -> PathBuf {
         StoreUrl::Sqlite(path) => path.parent().unwrap_or(Path::new("/")).join("outbox"),
         _ => PathBuf::from(USUAL),
     }
+}
+
+/// Removes all that lies in the folder for a request but a report that was too large to be mailed.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn clear(spool: &Spool, request: &str) -> std::io::Result<()> {
+    let mine = |name: &String| name.split('.').nth(1) == Some(request) && !name.ends_with(".files");
+    spool.names()?.iter().filter(|name| mine(name)).try_for_each(|name| spool.remove(name))
 }
 
 /// The name of this host, under which its files are known.
@@ -95,7 +112,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// Lays a finished message down, and gives the record that makes it a mail of the outbox once it is in the state
-    /// ([`state::post`]).
+    /// ([`state::post`]). `seal`: whose keys it is encrypted for, as a hash; none where anybody can read it.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -103,10 +120,12 @@ impl<'a> Outbox<'a> {
         &self,
         message: &Message,
         (job, request, place): (&str, &str, usize),
+        seal: Option<&str>,
         give_up_after: TimeDelta,
     ) -> Result<MailRecord, OutboxError> {
         let now = self.clock.now();
-        let spool = format!("{job}.{request}.{place}.eml");
+        let own: String = state::new_secret()?.chars().take(8).collect();
+        let spool = format!("{job}.{request}.{place}.{own}.eml");
         self.spool.put(&spool, message.bytes()).map_err(|error| self.failed(error))?;
         Ok(MailRecord {
             id: format!("{request}.{place}"),
@@ -127,28 +146,39 @@ impl<'a> Outbox<'a> {
             note: None,
             ended_at: None,
             decided_by: None,
+            sealed_for: seal.map(str::to_owned),
         })
     }
 
-    /// Tries every mail of these requests that is due, once. The caller holds the lease under which they are sent;
-    /// `go_on` is asked between two mails.
+    /// Tries every mail of a job's open requests that is due, once. With a `seal`, a mail that is not encrypted for exactly
+    /// these keys is taken back instead, and its request is open once more. The caller holds the lease under which the
+    /// job's mails are sent; `go_on` is asked between two mails.
     ///
     /// # Errors
     /// When the state cannot be read or written; what became of each mail is in the state all the same.
     pub fn send_due(
         &self,
-        requests: &[String],
+        (job, seal): (&str, Option<&str>),
         mailer: &Result<Mailer, MailError>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Tally, OutboxError> {
-        let mut tally = Tally::default();
-        let (_, doubtful) =
-            state::settle_mails(&mut *self.memory.conn()?, requests, Phase::Dot.as_str(), self.clock.now())?;
-        tally.uncertain += doubtful;
-        let due = state::due_mails(&mut *self.memory.conn()?, requests, &self.host, self.clock.now())?;
-        for mail in due {
+        let (_, uncertain) =
+            state::settle_mails(&mut *self.memory.conn()?, job, Phase::Dot.as_str(), self.clock.now())?;
+        let mut tally = Tally { uncertain, ..Tally::default() };
+        if let Some(seal) = seal {
+            let waiting = state::waiting_mails(&mut *self.memory.conn()?, job, self.clock.now(), true)?;
+            for mail in waiting.iter().filter(|mail| mail.sealed_for.as_deref() != Some(seal)) {
+                tally.recalled += usize::from(state::recall(&mut *self.memory.conn()?, mail)?);
+            }
+        }
+        for mail in state::waiting_mails(&mut *self.memory.conn()?, job, self.clock.now(), false)? {
             if tally.away.is_some() || !go_on() {
                 break;
+            }
+            // A host may have got another name; what lies here is sent from here.
+            if mail.host != self.host && self.spool.read(&mail.spool).is_err() {
+                self.wait_for_its_host(&mail, &mut tally)?;
+                continue;
             }
             let Some(attempt) = state::take_mail(&mut *self.memory.conn()?, &mail)? else { continue };
             let mut steps = Steps { memory: self.memory, clock: self.clock, attempt: &attempt, reached: None };
@@ -180,6 +210,21 @@ impl<'a> Outbox<'a> {
         Ok(tally)
     }
 
+    /// The file of a mail lies on the host that finished it. That may be gone.
+    fn wait_for_its_host(&self, mail: &MailRecord, tally: &mut Tally) -> Result<(), OutboxError> {
+        let now = self.clock.now();
+        if now < mail.give_up_at.and_utc() {
+            tally.waiting += 1;
+            return Ok(());
+        }
+        let why = format!(
+            "its file lies in the outbox of host {}, which has not sent it; close the request, and ask again",
+            mail.host
+        );
+        tally.given_up += usize::from(state::give_mail_up(&mut *self.memory.conn()?, mail, &why, now)?);
+        Ok(())
+    }
+
     /// Whether the file is the one that was finished.
     fn check(&self, mail: &MailRecord) -> Result<(), MailError> {
         let spoilt = |why: &str| MailError::permanent(format!("the finished message {} {why}", mail.spool));
@@ -207,35 +252,43 @@ impl<'a> Outbox<'a> {
 
     /// Removes what lies in the folder for a job and nobody can need any more: files of mails that were sent, and of
     /// requests that have ended or never came so far. Folders of reports that were too large to be mailed stay for
-    /// `still_there` after the request's end.
+    /// `still_there` after the request's end. What lies there for other jobs goes when its request has ended: the job may
+    /// be in the file no more.
     ///
     /// # Errors
     /// When the state cannot be read, or a file cannot be removed.
     pub fn sweep(&self, job: &str, still_there: TimeDelta) -> Result<(), OutboxError> {
-        let mut conn = self.memory.conn()?;
-        let requests = state::requests(&mut conn)?;
-        let mails = state::mails(&mut conn)?;
-        drop(conn);
+        let names = self.spool.names().map_err(|error| self.failed(error))?;
+        // Asked after the names were read: what is finished meanwhile is not among them.
+        let (requests, mails) = {
+            let mut conn = self.memory.whole().conn()?;
+            (state::requests(&mut conn)?, state::mails(&mut conn)?)
+        };
+        let requests: BTreeMap<&str, &RequestRecord> =
+            requests.iter().map(|request| (request.id.as_str(), request)).collect();
+        let unsent: BTreeSet<&str> =
+            mails.iter().filter(|mail| !mail.is(MailState::Sent)).map(|mail| mail.spool.as_str()).collect();
         let now = self.clock.now();
         let needed = |name: &str| {
-            let request = name.split('.').nth(1).and_then(|id| requests.iter().find(|request| request.id == id));
-            let Some(request) = request else { return false };
+            let mut parts = name.split('.');
+            let mine = parts.next() == Some(job);
+            let Some(request) = parts.next().and_then(|id| requests.get(id)) else {
+                return !mine || name.ends_with(".whom") && self.is_fresh(name);
+            };
             if name.ends_with(".files") {
                 return request.ended_at.is_none_or(|ended| now - ended.and_utc() < still_there);
             }
-            if name.ends_with(".whom") {
-                return request.is_open();
-            }
-            let unsent = |mail: &&MailRecord| mail.spool == name && !mail.is(MailState::Sent);
-            request.is_open() && mails.iter().any(|mail| unsent(&mail))
+            request.is_open() && (!mine || name.ends_with(".whom") || unsent.contains(name))
         };
-        let own = format!("{job}.");
-        for name in self.spool.names().map_err(|error| self.failed(error))? {
-            if name.starts_with(&own) && !needed(&name) {
-                self.spool.remove(&name).map_err(|error| self.failed(error))?;
-            }
+        for name in names.iter().filter(|name| !needed(name)) {
+            self.spool.remove(name).map_err(|error| self.failed(error))?;
         }
         Ok(())
+    }
+
+    /// Whether a file was written a short while ago.
+    fn is_fresh(&self, name: &str) -> bool {
+        self.spool.age(name).is_ok_and(|age| age < COMING)
     }
 }
 
@@ -247,6 +300,7 @@ impl Tally {
         self.uncertain += other.uncertain;
         self.refused += other.refused;
         self.given_up += other.given_up;
+        self.recalled += other.recalled;
         self.away = other.away.or(self.away.take());
     }
 

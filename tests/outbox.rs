@@ -96,7 +96,6 @@ fn no_answer_makes_a_mail_come_twice_or_vanish() {
 
 #[test]
 fn each_answer_has_its_outcome() {
-    let mut bed = Bed::new();
     let cases: &[(At, &str, &str)] = &[
         (At::Greeting, "554 no", "waiting"),
         (At::Ehlo, "550 no", "waiting"),
@@ -114,14 +113,69 @@ fn each_answer_has_its_outcome() {
         (At::Dot, "552 5.3.4 too large", "refused"),
         (At::Dot, "hm", "uncertain"),
     ];
-    for (number, (at, answer, state)) in cases.iter().enumerate() {
-        let mail = bed.post(&format!("case{number}"));
-        bed.server.script(Some((*at, Do::Say((*answer).to_owned()))));
+    for mut bed in Bed::each() {
+        for (number, (at, answer, state)) in cases.iter().enumerate() {
+            let mail = bed.post(&format!("case{number}"));
+            bed.server.script(Some((*at, Do::Say((*answer).to_owned()))));
+            bed.send();
+            let record = bed.record(&mail);
+            assert_eq!(record.state, *state, "{at:?} {answer}: {record:?}");
+            assert!(!record.note.unwrap_or_default().contains("nobody"), "the server's words may name somebody");
+            bed.forget(&mail);
+        }
+    }
+}
+
+/// Each of the databases: what is asked of the state is asked of all of them.
+#[test]
+fn what_the_file_does_not_want_any_more_does_not_leave() {
+    for mut bed in Bed::each() {
+        // Finished when no key was named; then one is.
+        let plain = bed.post("plain");
+        bed.seal = Some("keys".to_owned());
+        let sealed = bed.post("sealed");
+        bed.server.script(Some((At::Rcpt, Do::Say("450 4.7.1 greylisted".to_owned()))));
         bed.send();
-        let record = bed.record(&mail);
-        assert_eq!(record.state, *state, "{at:?} {answer}: {record:?}");
-        assert!(!record.note.unwrap_or_default().contains("nobody"), "the server's words may name somebody");
-        bed.forget(&mail);
+        bed.server.script(None);
+        // Taken back at once, although it would be tried again only later.
+        let tally = bed.send_sealed(Some("keys"));
+        assert_eq!((tally.recalled, tally.sent), (1, 0), "{tally:?}");
+        assert!(!bed.has(&plain) && bed.stage(&plain) == "open", "its report is made anew");
+        bed.later(1);
+        bed.send_sealed(Some("keys"));
+        assert_eq!((bed.record(&sealed).state.as_str(), bed.server.taken().len()), ("sent", 1));
+        // What is encrypted may leave where nothing must be.
+        let sealed = bed.post("sealed2");
+        bed.send();
+        assert_eq!(bed.record(&sealed).state, "sent");
+    }
+}
+
+#[test]
+fn a_host_that_is_gone_or_has_another_name_keeps_no_mail_for_ever() {
+    for mut bed in Bed::each() {
+        let (renamed, gone) = (bed.post("renamed"), bed.post("gone"));
+        bed.on_host(&renamed, "its-name-before");
+        bed.on_host(&gone, "another-machine");
+        #[expect(clippy::disallowed_methods, reason = "the file lies on another machine")]
+        std::fs::remove_file(bed.folder().join(bed.record(&gone).spool)).unwrap();
+        let tally = bed.send();
+        assert_eq!((tally.sent, tally.waiting), (1, 1), "{tally:?}");
+        assert_eq!((bed.record(&renamed).state.as_str(), bed.record(&gone).state.as_str()), ("sent", "waiting"));
+        bed.later(73);
+        assert_eq!(bed.send().given_up, 1);
+        let record = bed.record(&gone);
+        assert!(record.is(MailState::GivenUp) && record.note.unwrap().contains("another-machine"));
+    }
+}
+
+#[test]
+fn there_may_be_more_open_requests_than_a_statement_has_room_for() {
+    for mut bed in Bed::each() {
+        bed.crowd(33_000);
+        let mail = bed.post("among-them");
+        assert_eq!(bed.send().sent, 1);
+        assert_eq!(bed.taken(&mail), 1);
     }
 }
 
@@ -254,10 +308,12 @@ fn only_what_nobody_needs_is_swept() {
     let mut bed = Bed::new();
     let sent = bed.post("rsent");
     bed.send();
-    let (waiting, other) = (bed.post("rwaiting"), bed.post_of("other", "rother"));
     let doubtful = bed.post("rdoubtful");
     bed.server.script(Some((At::Dot, Do::Cut(false))));
-    bed.send_only("rdoubtful");
+    bed.send();
+    let (waiting, other) = (bed.post("rwaiting"), bed.post_of("other", "rother"));
+    // Whom a request is about that is being made just now.
+    std::fs::write(bed.folder().join("reports.rcoming.whom"), "x").unwrap();
     std::fs::write(bed.folder().join("reports.rnever.0.eml"), "x").unwrap();
     std::fs::create_dir(bed.folder().join("reports.rnever.work")).unwrap();
     bed.sweep();
@@ -265,7 +321,10 @@ fn only_what_nobody_needs_is_swept() {
     assert_eq!([&sent, &waiting, &other, &doubtful].map(|mail| left(&bed, mail)), [false, true, true, true]);
     assert!(!bed.folder().join("reports.rnever.0.eml").exists());
     assert!(!bed.folder().join("reports.rnever.work").exists());
+    assert!(bed.folder().join("reports.rcoming.whom").exists());
     bed.close("rdoubtful");
+    // The job of this one may be in the file no more.
+    bed.close("rother");
     bed.sweep();
-    assert!(!left(&bed, &doubtful) && left(&bed, &waiting));
+    assert_eq!([&doubtful, &other, &waiting].map(|mail| left(&bed, mail)), [false, false, true]);
 }

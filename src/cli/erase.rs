@@ -80,7 +80,7 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
         write(&receipt.erasure, (&json, &format!("{receipt}\n")), folder)?;
     }
     show(cli, &prepared, &ran, receipt.as_ref());
-    Ok(ran.exit())
+    Ok(erasing::exit(&ran, receipt.as_ref()))
 }
 
 /// The daemon plans and erases; who asks sees the plan, and confirms exactly it.
@@ -97,7 +97,7 @@ fn ask_daemon(cli: &Cli, args: &EraseArgs, place: &Path) -> Result<Exit, Failure
     let plan = found("/jobs/0/plan").and_then(|plan| plan.as_str().map(str::to_owned)).unwrap_or_default();
     let rows = found("/jobs/0/rows").and_then(|rows| rows.as_u64()).unwrap_or_default();
     confirm(args, &given, &plan, rows)?;
-    let done = remote::ask(cli, place, Ask::Erase { person, plan })?;
+    let done = remote::ask(cli, place, Ask::Erase { person, plan, unpaced: args.unpaced })?;
     let receipt = done.json.as_ref().and_then(|json| json.get("receipt")).filter(|receipt| !receipt.is_null());
     if let (Some(receipt), Some(folder)) = (receipt, &args.out) {
         let id = receipt.get("erasure").and_then(|id| id.as_str()).unwrap_or_default();

@@ -15,10 +15,8 @@ use crate::clock::Clock;
 use crate::control::holding::{self, NewHold};
 use crate::control::{Exit, Failure, Site};
 use crate::daemon::socket::Ask;
-use crate::graph::walk::find::{self, MOST_FOUND, Search};
 use crate::holds::About;
 use crate::names::{CaseName, DataName};
-use crate::plan::grouped;
 
 #[derive(Debug, Args)]
 pub(super) struct HoldArgs {
@@ -96,13 +94,9 @@ fn ask(cli: &Cli, place: &std::path::Path, what: &What) -> Result<Exit, Failure>
         What::Add(args) if args.data.is_some() => {
             return usage("rows of an entry are held by root on the host; the daemon holds persons");
         }
-        What::Add(args) if args.why.trim().is_empty() => return usage("--why says nothing"),
         What::Add(args) => {
             let (person, _) = args.whom.to_person()?;
-            if person.from.is_some() || person.to.is_some() {
-                return usage("a hold knows no --from and --to");
-            }
-            Ask::Hold { case: args.case.clone(), person, why: args.why.clone(), until: args.until }
+            Ask::Hold { case: args.case.clone(), person, why: args.why.clone(), until: args.until, wide: args.wide }
         }
         What::List { all } => Ask::Holds { all: *all },
         What::Release(args) => Ask::Release { case: args.case.clone() },
@@ -111,9 +105,6 @@ fn ask(cli: &Cli, place: &std::path::Path, what: &What) -> Result<Exit, Failure>
 }
 
 fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
-    if args.why.trim().is_empty() {
-        return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
-    }
     let site = cli.site()?;
     let memory = site.open_state()?;
     let new = NewHold {
@@ -127,14 +118,7 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
     let all: u64 = rows.values().sum();
     match cli.format {
         Format::Json => say!("{}", serde_json::json!({ "case": args.case, "rows": rows })),
-        Format::Text if all == 0 => {
-            say!("case {} stands, but no row satisfies it now that the case did not hold before", args.case);
-        }
-        Format::Text => say!(
-            "case {} holds {} more rows, what belongs to them and what they need; no batch that began before is in flight",
-            args.case,
-            grouped(all)
-        ),
+        Format::Text => say!("{}", holding::placed(&args.case, all)),
     }
     Ok(Exit::Done)
 }
@@ -143,19 +127,7 @@ fn add(cli: &Cli, args: &AddArgs) -> Result<Exit, Failure> {
 fn about(site: &Site, args: &AddArgs) -> Result<About, Failure> {
     match &args.data {
         Some(data) => Ok(About::Rows { data: data.clone(), only: pairs(&args.only)? }),
-        None => {
-            let mut subject = args.whom.resolve(site)?.subject;
-            if !args.wide && matches!(find::search(&site.graph, &site.stores, &mut subject)?, Search::TooMany) {
-                let text = format!(
-                    "error: the search matches more than {MOST_FOUND} rows, too many to be about one person; leave the widest address out, hold rows by --data and --where, or say --wide if they are all about this person"
-                );
-                return Err(Failure::new(Exit::Braked, text));
-            }
-            if subject.from.is_some() || subject.to.is_some() {
-                return Err(Failure::new(Exit::Usage, "error: a hold knows no --from and --to"));
-            }
-            Ok(holding::about_person(&subject))
-        }
+        None => holding::about_one(site, args.whom.resolve(site)?.subject, args.wide),
     }
 }
 

@@ -11,14 +11,14 @@ use crate::daemon::socket::{self, Answer, Ask};
 
 /// Where the daemon is asked; none where the command does it itself.
 pub(super) fn place(cli: &Cli, args: &SocketArgs) -> Option<PathBuf> {
-    let denied = || {
-        let opened = std::fs::File::open(&cli.config);
-        opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
-    };
-    match &args.socket {
-        Some(place) => Some(place.clone()),
-        None => denied().then(|| socket::DEFAULT.into()),
-    }
+    args.socket.clone().or_else(|| needed(cli, args))
+}
+
+/// Where the daemon is asked because the file cannot be read.
+pub(super) fn needed(cli: &Cli, args: &SocketArgs) -> Option<PathBuf> {
+    let opened = std::fs::File::open(&cli.config);
+    let denied = opened.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    denied.then(|| args.socket.clone().unwrap_or_else(|| socket::DEFAULT.into()))
 }
 
 /// Asks, and fails as the daemon says.

@@ -72,26 +72,27 @@ pub fn requests(cli: &Cli, socket: &SocketArgs, what: &What) -> Result<Exit, Fai
         };
         return remote::say(cli, &place, ask);
     }
-    let (by, now) = (privilege::caller(), Clock::system().now());
+    let (by, clock) = (privilege::caller(), Clock::system());
     let loaded = cli.part()?;
     let memory = open_state(&loaded)?;
     let zone = loaded.document.timezone;
     match what {
         What::List { all } => {
-            let listed = requests::list(&mut *memory.conn()?, *all)?;
+            let listed = requests::list(&mut *memory.conn()?, &requests::job_names(&loaded), *all)?;
+            let now = clock.now();
             let (text, json) = (requests::table(&listed, now, zone), requests::to_json(&listed, now, zone));
             remote::print(cli, &text, Some(&json));
         }
         What::Resend { id } => {
-            let mails = requests::resend(&memory, id, &by, now)?;
+            let mails = requests::resend(&memory, id, &by, clock)?;
             remote::print(cli, &requests::resent(id, mails), None);
         }
         What::Extend { id, why } => {
-            let due = requests::extend(&memory, id, (&by, why), zone, now)?;
+            let due = requests::extend(&memory, id, (&by, why), zone, clock)?;
             remote::print(cli, &requests::extended(id, due, zone), None);
         }
         What::Close { id, why } => {
-            requests::close(&cli.site()?, &memory, id, (&by, why), now)?;
+            requests::close(&cli.site()?, &memory, id, (&by, why), clock)?;
             remote::print(cli, &requests::closed(id), None);
         }
     }

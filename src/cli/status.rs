@@ -1,260 +1,47 @@
 //! `retentiond status`: is everything within policy, and if not, why?
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde_json::{Value, json};
-
 use super::serve::place;
-use super::{Cli, Format, StatusArgs};
+use super::{Cli, Format, StatusArgs, remote};
 use crate::clock::Clock;
-use crate::config::Loaded;
-use crate::control::clocks::doubts;
+use crate::control::screen::{self, Screen};
 use crate::control::site::open_state;
-use crate::control::survey::{Surveyed, Verdict, survey};
-use crate::control::{Exit, Failure, Site, auditing, requests};
+use crate::control::{Exit, Failure, Site, requests};
 use crate::daemon::socket::{self, Ask};
-use crate::jobs::Overdue;
-use crate::plan::grouped;
-
-/// All that is shown.
-struct Screen {
-    zone: chrono_tz::Tz,
-    enabled: bool,
-    now: DateTime<Utc>,
-    jobs: Vec<Surveyed>,
-    /// Stores that are away, and why.
-    away: BTreeMap<String, String>,
-    verdict: Verdict,
-    /// What the daemon says of itself; `None` when none answers.
-    daemon: Option<String>,
-    clocks: Vec<String>,
-    /// What is wrong with the audit trail's checkpoints, and since when.
-    trail: Option<(String, DateTime<Utc>)>,
-    /// Open requests for reports.
-    requests: Vec<requests::Listed>,
-}
 
 /// Shows one screen; exits 4 when something is overdue, and 5 when nothing is that could be looked at, but not all could.
 pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
+    // `--socket` alone names the daemon that is asked how it is.
+    if let Some(place) = remote::needed(cli, &args.socket) {
+        if args.now.is_some() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "error: the daemon looks at the present only; --now is for who can read jobs.toml",
+            ));
+        }
+        let answer = socket::ask_for(&place, cli.tenant.clone(), Ask::Status)?;
+        let exit = Exit::of_code(answer.code);
+        // A screen has its JSON; a failure has none.
+        let Some(json) = &answer.json else { return Err(Failure::new(exit, answer.text)) };
+        remote::print(cli, &answer.text, Some(json));
+        return Ok(exit);
+    }
     let parts = cli.parts()?;
     let Some(first) = parts.first() else { return Ok(Exit::Done) };
-    let mut screen = Screen {
-        zone: first.document.timezone,
-        enabled: first.document.enabled,
-        now: args.now.unwrap_or_else(|| Clock::system().now()),
-        jobs: Vec::new(),
-        away: BTreeMap::new(),
-        verdict: Verdict::Within,
-        daemon: socket::ask(&place(&args.socket), Ask::Ping).ok().map(|answer| answer.text),
-        clocks: Vec::new(),
-        trail: None,
-        requests: Vec::new(),
-    };
+    let daemon = socket::ask(&place(&args.socket), Ask::Ping).ok().map(|answer| answer.text);
+    let now = args.now.unwrap_or_else(|| Clock::system().now());
+    let mut screen = Screen::new(&first.document, now, daemon);
     for part in &parts {
-        screen.add(part)?;
-    }
-    let memory = open_state(first)?;
-    screen.requests = requests::list(&mut *memory.conn()?, false)?;
-    screen.trail = auditing::trouble(&mut *memory.conn()?)?;
-    screen.verdict = Verdict::of(&screen.jobs);
-    match cli.format {
-        Format::Json => say!("{}", to_json(&screen)),
-        Format::Text => show(&screen),
-    }
-    Ok(match screen.verdict {
-        Verdict::Outside => Exit::Braked,
-        Verdict::Unknown => Exit::Unreachable,
-        Verdict::Within => Exit::Done,
-    })
-}
-
-impl Screen {
-    /// Looks at one installation.
-    fn add(&mut self, part: &Arc<Loaded>) -> Result<(), Failure> {
         let site = Site::open_reachable(part)?;
-        let memory = site.open_state()?;
-        self.jobs.extend(survey(&site, &memory, self.now)?);
-        // This machine's clock is everybody's.
-        for doubt in doubts(&site, &mut *memory.conn()?, Clock::system())? {
-            if !self.clocks.contains(&doubt) {
-                self.clocks.push(doubt);
-            }
-        }
-        let whose = part.document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
-        self.away.extend(site.away.into_iter().map(|(store, why)| (format!("{store}{whose}"), why)));
-        Ok(())
+        screen.add(&site, &site.open_state()?)?;
     }
-}
-
-fn utc(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn to_json(screen: &Screen) -> Value {
-    let overdue = |rule: &Overdue| {
-        json!({
-            "data": rule.data, "rule": rule.rule, "rows": rule.rows, "at_least": rule.capped,
-            "oldest": rule.oldest.map(utc), "oldest_overdue_seconds": overdue_seconds(rule),
-        })
-    };
-    let jobs: Vec<Value> = screen
-        .jobs
-        .iter()
-        .map(|job| {
-            let (rules, error) = match &job.overdue {
-                Ok(rules) => (rules.iter().map(overdue).collect(), None),
-                Err(error) => (Vec::new(), Some(error)),
-            };
-            json!({
-                "job": job.job, "kind": job.kind, "enabled": job.enabled, "paused": job.paused,
-                "within_policy": job.verdict().is_within(),
-                "overdue_rows": job.overdue.as_ref().ok().map(|rules| rules.iter().filter_map(|rule| rule.rows).sum::<u64>()),
-                "data": rules, "error": error,
-                "unseen": job.unseen.iter().map(|unseen| json!({ "data": unseen.data, "store": unseen.store })).collect::<Vec<_>>(),
-                "overdue_after_seconds": job.turn.num_seconds(),
-                "last_success": job.last_success.map(utc),
-                "last_outcome": job.last_run.as_ref().and_then(|run| run.outcome.clone()),
-                "last_note": job.last_run.as_ref().and_then(|run| run.note.clone()),
-                "waiting": job.waiting.as_ref().map(|waiting| json!({
-                    "plan": waiting.plan, "brakes": waiting.brakes, "approved_until": waiting.approved_until.map(utc),
-                    "command": format!("retentiond approve {} {}", job.job, waiting.plan),
-                })),
-            })
-        })
-        .collect();
-    json!({
-        "within_policy": screen.verdict.is_within(), "now": utc(screen.now), "daemon": screen.daemon.is_some(),
-        "daemon_says": screen.daemon, "clock_doubts": screen.clocks, "stores_away": screen.away,
-        "trail_trouble": screen.trail.as_ref().map(|(why, since)| json!({ "why": why, "since": utc(*since) })),
-        "enabled": screen.enabled, "jobs": jobs,
-        "requests": requests::to_json(&screen.requests, screen.now, screen.zone)["requests"],
-    })
-}
-
-/// For how long the oldest row has been expired.
-fn overdue_seconds(rule: &Overdue) -> Option<i64> {
-    Some((rule.cutoff? - rule.oldest?).num_seconds())
-}
-
-fn show(screen: &Screen) {
-    let day = |at: DateTime<Utc>| at.with_timezone(&screen.zone).format("%Y-%m-%d %H:%M").to_string();
-    let verdict = match screen.verdict {
-        Verdict::Within => "Everything is within policy",
-        Verdict::Unknown => {
-            "NOT KNOWN whether everything is within policy; nothing is overdue that could be looked at,"
-        }
-        Verdict::Outside => "NOT within policy",
-    };
-    say!("{verdict} at {}", day(screen.now));
-    match &screen.daemon {
-        Some(line) => say!("The daemon runs: {line}."),
-        None => say!("No daemon answers: jobs run by hand only."),
+    // Those of a tenant that the file names no more are seen where all are looked at.
+    let memory = open_state(first)?;
+    let memory = if cli.tenant.is_some() { memory } else { memory.whole() };
+    let jobs = parts.iter().flat_map(requests::job_names).collect();
+    screen.add_state(&memory, &jobs)?;
+    match cli.format {
+        Format::Json => say!("{}", screen::to_json(&screen)),
+        Format::Text => say!("{}", screen::to_text(&screen)),
     }
-    if !screen.enabled {
-        say!("The file says enabled = false: no job runs by itself.");
-    }
-    for doubt in &screen.clocks {
-        say!("CLOCK: {doubt}.");
-    }
-    if let Some((why, since)) = &screen.trail {
-        say!("AUDIT TRAIL: since {}, {why}.", day(*since));
-    }
-    for (store, why) in &screen.away {
-        say!("AWAY: {}.", if why.contains(store.as_str()) { why.clone() } else { format!("store `{store}`: {why}") });
-    }
-    say!("{}", table(&screen.jobs, &day));
-    for job in &screen.jobs {
-        reasons(job, &day).iter().for_each(|reason| say!("  {}: {reason}", job.job));
-    }
-    show_requests(&screen.requests, screen.now, screen.zone);
-}
-
-/// A line for each entry of each job.
-fn table(jobs: &[Surveyed], day: &dyn Fn(DateTime<Utc>) -> String) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["  job", "data", "overdue", "oldest row", "last success", "last run"]);
-    for job in jobs {
-        let last = |at: Option<DateTime<Utc>>| at.map_or_else(|| "never".to_owned(), day);
-        let outcome = job.last_run.as_ref().map(|run| run.outcome.clone().unwrap_or_else(|| "running".to_owned()));
-        let mut line = |data: &str, rows: String, oldest: String| {
-            table.add_row(vec![
-                Cell::new(format!("  {}", job.job)),
-                Cell::new(data),
-                Cell::new(rows).set_alignment(CellAlignment::Right),
-                Cell::new(oldest),
-                Cell::new(last(job.last_success)),
-                Cell::new(outcome.as_deref().unwrap_or("-")),
-            ]);
-        };
-        match &job.overdue {
-            Err(_) => line("?", "?".to_owned(), "-".to_owned()),
-            Ok(rules) => by_entry(rules).into_iter().for_each(|(data, rows, oldest)| {
-                line(&data, rows, oldest.map_or_else(|| "-".to_owned(), day));
-            }),
-        }
-        for unseen in &job.unseen {
-            let away = format!("? ({} is away)", unseen.store);
-            line(unseen.data.as_deref().unwrap_or("?"), away, "-".to_owned());
-        }
-    }
-    table
-}
-
-/// Open requests for reports, and what of them somebody has to look at.
-fn show_requests(open: &[requests::Listed], now: DateTime<Utc>, zone: chrono_tz::Tz) {
-    if open.is_empty() {
-        return;
-    }
-    let mut due: Vec<_> = open.iter().map(|one| one.request.due_at).collect();
-    due.sort();
-    let first = due.first().map(|due| due.and_utc().with_timezone(&zone).format("%Y-%m-%d").to_string());
-    say!("  {} open requests for reports, the first due on {}", open.len(), first.unwrap_or_default());
-    for words in open.iter().flat_map(|one| one.in_words(now, zone)) {
-        say!("  {words}");
-    }
-}
-
-/// The rules of one entry together: rows in words, and the oldest.
-fn by_entry(rules: &[Overdue]) -> Vec<(String, String, Option<DateTime<Utc>>)> {
-    let mut entries: Vec<(String, String, Option<DateTime<Utc>>)> = Vec::new();
-    let mut names: Vec<&str> = rules.iter().map(|rule| rule.data.as_str()).collect();
-    names.dedup();
-    for name in names {
-        let mine: Vec<&Overdue> = rules.iter().filter(|rule| rule.data.as_str() == name).collect();
-        let rows: u64 = mine.iter().filter_map(|rule| rule.rows).sum();
-        let unknown = mine.iter().any(|rule| rule.rows.is_none());
-        let more = if mine.iter().any(|rule| rule.capped) { "+" } else { "" };
-        let words = if unknown { "? (too slow)".to_owned() } else { format!("{}{more}", grouped(rows)) };
-        entries.push((name.to_owned(), words, mine.iter().filter_map(|rule| rule.oldest).min()));
-    }
-    entries
-}
-
-/// What holds a job up, and what to type.
-fn reasons(job: &Surveyed, day: &dyn Fn(DateTime<Utc>) -> String) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if !job.enabled {
-        reasons.push("not enabled".to_owned());
-    }
-    if job.paused {
-        reasons.push(format!("paused; `retentiond resume {}`, or after a pause of all `retentiond resume`", job.job));
-    }
-    if let Some(waiting) = &job.waiting {
-        reasons.extend(waiting.brakes.iter().map(ToString::to_string));
-        reasons.push(match waiting.approved_until {
-            Some(until) => format!("plan {} is approved until {} and passes at the next run", waiting.plan, day(until)),
-            None => format!("waits for an approval: retentiond approve {} {}", job.job, waiting.plan),
-        });
-    } else if let Some(outcome) = job.trouble() {
-        let note = job.last_run.as_ref().and_then(|run| run.note.as_deref()).unwrap_or_default();
-        reasons.push(format!("the last run {outcome}{}{note}", if note.is_empty() { "" } else { ": " }));
-    }
-    if let Err(error) = &job.overdue {
-        reasons.push(format!("what is overdue is not known: {error}"));
-    }
-    reasons
+    Ok(screen.exit())
 }

@@ -1,9 +1,12 @@
 //! Deadlines: of jobs, and of requests for reports ([`note_requests`]). A job that has a schedule and was not complete for one and a half turns of it missed its deadline.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::alerts::{self, Standing};
 use super::{requests, turns};
+use crate::config::Loaded;
 use crate::config::document::Document;
 use crate::store::{Conn, StoreError, state};
 
@@ -16,8 +19,9 @@ const REQUEST: &str = ":report request ";
 ///
 /// # Errors
 /// When the state cannot be read or written.
-pub fn note_requests(conn: &mut Conn, zone: chrono_tz::Tz, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let open = requests::list(conn, false)?;
+pub fn note_requests(conn: &mut Conn, loaded: &Arc<Loaded>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let zone = loaded.document.timezone;
+    let open = requests::list(conn, &requests::job_names(loaded), false)?;
     let known = state::incidents(conn)?;
     for one in &open {
         let words = one.in_words(now, zone);

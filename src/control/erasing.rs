@@ -165,8 +165,30 @@ impl Prepared {
     }
 }
 
+/// The exit code of an erasure: without a receipt nobody is erased, however well its run went.
+pub fn exit(ran: &Ran, receipt: Option<&Receipt>) -> Exit {
+    match (ran.exit(), receipt) {
+        (Exit::Done, None) => Exit::Failed,
+        (exit, _) => exit,
+    }
+}
+
 /// When the last backup expires that was made before an instant.
 fn horizon(site: &Site, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let horizon = site.loaded.document.state.backup_horizon.as_ref()?;
     Some(at + horizon.approximate())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_erasure_without_a_receipt_is_not_done() {
+        let ran = |ended| Ran { run: None, report: Default::default(), ended, took: Default::default(), again: false };
+        for outcome in [Outcome::Stopped, Outcome::Truncated, Outcome::Complete] {
+            assert_eq!(exit(&ran(Ended::With(outcome)), None), Exit::Failed, "{outcome:?}");
+        }
+        assert_eq!(exit(&ran(Ended::With(Outcome::Held)), None), Exit::Braked);
+    }
 }

@@ -26,6 +26,6 @@ pub fn forget_old(conn: &mut Conn, document: &Document, clock: Clock) -> Result<
     state::forget_before(conn, before)?;
     state::forget_slots(conn, before)?;
     state::forget_plans(conn, before)?;
-    state::forget_requests(conn, before)?;
+    state::forget_requests(conn, before, now)?;
     Ok(())
 }

@@ -26,12 +26,14 @@ use crate::trail::Act;
 
 mod concerned;
 mod own;
+mod second;
 mod show;
 
-pub use concerned::{about_person, subject_of};
+pub use concerned::{about_one, about_person, subject_of};
 use concerned::{described, end_of, has_holds, rows_of, stores_of, stores_reached};
-pub use own::{about_case, add_where_possible, is_own, release_own};
-pub use show::{table, to_json};
+pub use own::{about_case, add_where_possible, free_ended, is_own, release_own};
+pub use second::{Asker, grant, second};
+pub use show::{placed, table, to_json};
 
 /// A hold to be placed.
 pub struct NewHold {
@@ -68,6 +70,9 @@ pub fn add(
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<StoreName, u64>, Failure> {
     own::refuse(&new.case)?;
+    if new.why.trim().is_empty() {
+        return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
+    }
     let stores = stores_of(site, &new.about)?;
     let ends_at = new.until.map(|day| end_of(day, site.loaded.document.timezone)).transpose()?;
     if ends_at.is_some_and(|end| end <= now) {
@@ -95,6 +100,7 @@ fn record_of(new: &NewHold, ends_at: Option<DateTime<Utc>>, now: DateTime<Utc>) 
         released_at: None,
         released_by: None,
         approved_by: None,
+        released_uid: None,
     }
 }
 
@@ -171,31 +177,6 @@ pub fn release(
         return Err(Failure::new(Exit::Usage, format!("error: no hold of case `{case}` stands")));
     }
     Ok(ended)
-}
-
-/// Notes that somebody asks for the release of a case, where two persons must; gives the first one once the second asks.
-///
-/// # Errors
-/// When no hold of the case stands, or one person asks twice.
-pub fn second(memory: &Database, case: &CaseName, by: &str) -> Result<Option<String>, Failure> {
-    own::refuse(case)?;
-    let mut conn = memory.conn()?;
-    let standing = state::all_holds(&mut conn)?;
-    let mut standing = standing.iter().filter(|hold| hold.hold_case == case.as_str() && hold.released_at.is_none());
-    let Some(hold) = standing.next() else {
-        return Err(Failure::new(Exit::Usage, format!("error: no hold of case `{case}` stands")));
-    };
-    match &hold.released_by {
-        None => {
-            state::ask_release(&mut conn, case.as_str(), by)?;
-            Ok(None)
-        }
-        Some(first) if first == by => {
-            let text = "error: not released: a release needs a second person, and this is the same one";
-            Err(Failure::new(Exit::Braked, text))
-        }
-        Some(first) => Ok(Some(first.clone())),
-    }
 }
 
 /// Frees the rows of a case in every store that has some; 1 when there was any.

@@ -27,6 +27,7 @@ pub mod reporting;
 pub mod requests;
 pub mod roles;
 pub mod runner;
+pub mod screen;
 pub mod site;
 pub mod survey;
 pub mod tenants;

@@ -1,7 +1,8 @@
 //! Who is meant: from what somebody typed to one person.
 //!
 //! **Invariant.** An identifier that names nobody or several is refused, never guessed at. What was typed appears in no
-//! message; the keys of several hits are listed for the person at the keyboard, who asked.
+//! message; the keys of several hits are listed for the person at the keyboard, who asked ([`resolve`]), and for nobody
+//! where what is said goes to logs and mails ([`resolve_unseen`]).
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,27 @@ fn refused(text: impl std::fmt::Display) -> Failure {
 /// # Errors
 /// When they name nobody or several, or a store cannot be asked.
 pub fn resolve(site: &Site, kind: &PersonName, given: &[Sealed]) -> Result<Subject, Failure> {
+    find_one(site, kind, given, Hits::Listed)
+}
+
+/// The same for what nobody typed: keys of several hits are counted only.
+///
+/// # Errors
+/// When they name nobody or several, or a store cannot be asked.
+pub fn resolve_unseen(site: &Site, kind: &PersonName, given: &[Sealed]) -> Result<Subject, Failure> {
+    find_one(site, kind, given, Hits::Counted)
+}
+
+/// What is said of several hits.
+#[derive(Clone, Copy)]
+enum Hits {
+    /// Their keys.
+    Listed,
+    /// That there are several.
+    Counted,
+}
+
+fn find_one(site: &Site, kind: &PersonName, given: &[Sealed], hits: Hits) -> Result<Subject, Failure> {
     let Some(person) = site.graph.person(kind.as_str()) else {
         let known: Vec<&str> = site.graph.people().keys().map(PersonName::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -47,7 +69,7 @@ pub fn resolve(site: &Site, kind: &PersonName, given: &[Sealed]) -> Result<Subje
     }
     let mut keys = BTreeSet::new();
     for given in given {
-        keys.insert(key(site, person, given)?);
+        keys.insert(key(site, person, given, hits)?);
     }
     let mut keys = keys.into_iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
@@ -75,7 +97,7 @@ fn address(person: &PersonKind, given: &Sealed) -> Result<Address, Failure> {
 }
 
 /// The key: bare, column by column, or by way of an identifier.
-fn key(site: &Site, person: &PersonKind, given: &Sealed) -> Result<Vec<Sealed>, Failure> {
+fn key(site: &Site, person: &PersonKind, given: &Sealed, said: Hits) -> Result<Vec<Sealed>, Failure> {
     let Some(node) = site.graph.persons(person) else { return Err(usage("nobody can be named")) };
     let names: Vec<&str> = node.key.iter().map(|column| column.name.as_str()).collect();
     let text = given.expose();
@@ -109,6 +131,9 @@ fn key(site: &Site, person: &PersonKind, given: &Sealed) -> Result<Vec<Sealed>, 
     match hits.len() {
         0 => Err(refused(format!("no {} is known by this {kind}", person.name))),
         1 => Ok(hits.into_iter().next().unwrap_or_default()),
+        _ if matches!(said, Hits::Counted) => {
+            Err(refused(format!("several of the kind {} are known by this {kind}; name one by key", person.name)))
+        }
         _ => {
             let keys: Vec<String> = hits.iter().map(|key| show_key(&names, key)).collect();
             let message = format!("several are known by this {kind}; name one by key:\n  {}", keys.join("\n  "));

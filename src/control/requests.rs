@@ -6,6 +6,9 @@
 //! hold: in the purged databases, never in the state. A person without a single row in a database that can hold is kept in
 //! a private file beside the finished mails instead.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use chrono_tz::Tz;
 
@@ -14,6 +17,7 @@ use super::holding::{self, NewHold};
 use super::persons;
 use super::site::Site;
 use crate::clock::Clock;
+use crate::config::Loaded;
 use crate::files::Spool;
 use crate::graph::Subject;
 use crate::holds::About;
@@ -27,9 +31,11 @@ use crate::store::{Conn, StoreError};
 use crate::trail::{self, Act, Actor, Digest, Entry};
 
 mod counter;
+mod deciding;
 mod show;
 
 pub use counter::Counter;
+pub use deciding::{close, extend, resend};
 pub use show::{closed, extended, made, resent, table, to_json};
 
 /// What the cases of requests begin with.
@@ -59,6 +65,8 @@ pub struct Listed {
     pub request: RequestRecord,
     /// Its mails.
     pub mails: Vec<MailRecord>,
+    /// The file has no such job any more that would answer it.
+    pub orphaned: bool,
 }
 
 /// What of a request somebody has to look at.
@@ -68,6 +76,8 @@ pub enum Concern {
     DueSoon,
     /// It was due before now.
     Overdue,
+    /// The file has no job that answers it.
+    Orphaned,
     /// No report could be made.
     Problem,
     /// A mail was refused, given up, or may or may not have arrived.
@@ -157,11 +167,13 @@ fn place(
         ended_why: None,
     };
     hold(site, memory, &record, about, now)?;
-    let added = state::add_request(&mut *memory.conn()?, &record);
-    if !matches!(added, Ok(true)) {
-        free(site, memory, &id, now)?;
+    // An error may come after the request was written down: then the hold must stand, and if it was not, the hold goes
+    // with those that nobody knows (`Desk::tidy`).
+    let added = state::add_request(&mut *memory.conn()?, &record)?;
+    if !added {
+        free(site, memory, &record, now)?;
     }
-    Ok(added?.then_some(record))
+    Ok(added.then_some(record))
 }
 
 /// Records in the trail what becomes of a request.
@@ -216,9 +228,11 @@ fn hold(
     Ok(())
 }
 
-/// Lets go of what is held for a request.
-fn free(site: &Site, memory: &Database, request: &str, now: DateTime<Utc>) -> Result<(), Failure> {
-    holding::release_own(site, memory, &case(request)?, now)
+/// Lets go of what is held for a request, and of whom it is about.
+fn free(site: &Site, memory: &Database, request: &RequestRecord, now: DateTime<Utc>) -> Result<(), Failure> {
+    holding::release_own(site, memory, &case(&request.id)?, now)?;
+    let forgotten = spool(memory)?.remove(&whom_file(request));
+    forgotten.map_err(|error| Failure::new(Exit::Failed, format!("error: the outbox folder: {error}")))
 }
 
 /// Whom a request is about.
@@ -245,16 +259,31 @@ fn whom(site: &Site, memory: &Database, request: &RequestRecord) -> Result<Subje
     Ok(subject)
 }
 
+/// The jobs of a file, of all its tenants, that answer requests.
+pub type JobNames = BTreeSet<String>;
+
+/// The jobs of a file, of all its tenants, that answer requests. A request to any other job is answered by none.
+pub fn job_names(loaded: &Arc<Loaded>) -> JobNames {
+    let mut names = JobNames::new();
+    for part in loaded.parts() {
+        let answering = part.document.jobs.iter().filter(|(_, raw)| raw.kind == personal_data_report::KIND.name);
+        names.extend(answering.map(|(name, _)| name.to_string()));
+    }
+    names
+}
+
 /// Requests with their mails, oldest first; `all`: those that have ended too.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn list(conn: &mut Conn, all: bool) -> Result<Vec<Listed>, StoreError> {
-    let mut mails = state::mails(conn)?;
+pub fn list(conn: &mut Conn, jobs: &JobNames, all: bool) -> Result<Vec<Listed>, StoreError> {
+    let mut mails: BTreeMap<String, Vec<MailRecord>> = BTreeMap::new();
+    for mail in state::mails(conn)? {
+        mails.entry(mail.request.clone()).or_default().push(mail);
+    }
     let of = |request: RequestRecord| {
-        let (own, rest) = std::mem::take(&mut mails).into_iter().partition(|mail| mail.request == request.id);
-        mails = rest;
-        Listed { request, mails: own }
+        let mails = mails.remove(&request.id).unwrap_or_default();
+        Listed { orphaned: !jobs.contains(&request.job), request, mails }
     };
     let requests = state::requests(conn)?.into_iter();
     Ok(requests.filter(|request| all || request.is_open()).map(of).collect())
@@ -271,90 +300,7 @@ impl Listed {
             if left < TimeDelta::zero() { Some(Concern::Overdue) } else { (left <= SOON).then_some(Concern::DueSoon) };
         let problem = self.request.problem.as_ref().map(|_| Concern::Problem);
         let undecided = self.mails.iter().any(MailRecord::is_undecided).then_some(Concern::Undecided);
-        due.into_iter().chain(problem).chain(undecided).collect()
+        let orphaned = self.orphaned.then_some(Concern::Orphaned);
+        due.into_iter().chain(orphaned).chain(problem).chain(undecided).collect()
     }
-}
-
-fn unknown(id: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("error: there is no request `{id}`; `retentiond report list` shows them"))
-}
-
-fn refused(text: String) -> Failure {
-    Failure::new(Exit::Braked, format!("error: {text}"))
-}
-
-fn find(memory: &Database, id: &str) -> Result<RequestRecord, Failure> {
-    state::request(&mut *memory.conn()?, id)?.ok_or_else(|| unknown(id))
-}
-
-/// Has the undecided mails of a request sent once more; gives how many.
-///
-/// # Errors
-/// When there are none.
-pub fn resend(memory: &Database, id: &str, by: &str, now: DateTime<Utc>) -> Result<usize, Failure> {
-    let request = find(memory, id)?;
-    if !request.is_open() {
-        return Err(refused(format!("request {id} has ended: it was {}", request.stage)));
-    }
-    let mut conn = memory.conn()?;
-    let mut again = 0;
-    for mail in state::mails(&mut conn)?.iter().filter(|mail| mail.request == id && mail.is_undecided()) {
-        // It is tried for as long as it was meant to be tried the first time.
-        let patience = mail.give_up_at.and_utc() - mail.posted_at.and_utc();
-        let patience = patience.clamp(TimeDelta::hours(1), TimeDelta::days(30));
-        again += usize::from(state::mail_again(&mut conn, &mail.id, by, (now, now + patience))?);
-    }
-    if again == 0 {
-        return Err(refused(format!("request {id} has no mail about which somebody has to decide")));
-    }
-    Ok(again)
-}
-
-/// Extends a request by two months, once; gives its new due date.
-///
-/// # Errors
-/// When it was extended before, or has ended.
-pub fn extend(
-    memory: &Database,
-    id: &str,
-    (by, why): (&str, &str),
-    zone: Tz,
-    now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, Failure> {
-    let request = find(memory, id)?;
-    if why.trim().is_empty() {
-        return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
-    }
-    let due = months_later(request.due_at.and_utc(), MORE_MONTHS, zone);
-    if state::extend_request(&mut *memory.conn()?, id, due, (by, why), now)? {
-        return Ok(due);
-    }
-    Err(refused(match request.extended_at {
-        Some(_) if request.is_open() => format!("request {id} was extended before, and is extended once only"),
-        _ => format!("request {id} has ended: it was {}", request.stage),
-    }))
-}
-
-/// Closes a request without a (further) report.
-///
-/// # Errors
-/// When it has ended, or a mail is on its way just now.
-pub fn close(
-    site: &Site,
-    memory: &Database,
-    id: &str,
-    (by, why): (&str, &str),
-    now: DateTime<Utc>,
-) -> Result<(), Failure> {
-    let request = find(memory, id)?;
-    if why.trim().is_empty() {
-        return Err(Failure::new(Exit::Usage, "error: --why says nothing"));
-    }
-    if !request.is_open() {
-        return Err(refused(format!("request {id} has ended: it was {}", request.stage)));
-    }
-    if !state::end_request(&mut *memory.conn()?, id, Some((by, why)), now)? {
-        return Err(refused(format!("a mail of request {id} is on its way just now; try again in a moment")));
-    }
-    free(site, memory, id, now)
 }

@@ -64,14 +64,17 @@ pub struct Caller {
 impl Caller {
     /// Who the kernel says is at the other end.
     pub fn of(uid: u32, gid: u32) -> Self {
-        let number = uid.to_string();
-        let name = ask("/usr/bin/id", &["-un", "--", &number]).filter(|name| !name.is_empty());
-        let mut groups: BTreeSet<String> = BTreeSet::new();
-        let listed = ask("/usr/bin/id", &["-Gn", "--", &number]).unwrap_or_default();
-        groups.extend(listed.split_whitespace().map(str::to_owned));
+        // Asked by number, which names nobody else; a user or a group may be called like a number.
+        let users = ask("/usr/bin/getent", &["passwd", &uid.to_string()]).unwrap_or_default();
+        let name = named(&users, uid).next();
+        let listed = name.as_ref().and_then(|name| ask("/usr/bin/id", &["-G", "--", name])).unwrap_or_default();
+        let mut numbers: BTreeSet<u32> = listed.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         // The group that the process has just now, which the kernel vouches for too (`sg`, a service's Group=).
-        let entry = ask("/usr/bin/getent", &["group", &gid.to_string()]).unwrap_or_default();
-        groups.extend(entry.split(':').next().filter(|name| !name.is_empty()).map(str::to_owned));
+        numbers.insert(gid);
+        let asked: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        let asked: Vec<&str> = std::iter::once("group").chain(asked.iter().map(String::as_str)).collect();
+        let entries = ask("/usr/bin/getent", &asked).unwrap_or_default();
+        let groups = numbers.iter().flat_map(|number| named(&entries, *number)).collect();
         let own = rustix::process::geteuid().as_raw();
         let name = name.unwrap_or_else(|| format!("uid {uid}"));
         Self { name, uid, everything: uid == 0 || uid == own, groups }
@@ -91,9 +94,11 @@ impl Caller {
         all.into_iter().filter(|(_, groups)| holds(groups)).map(|(role, _)| role).collect()
     }
 
-    /// The caller as the trail names one: by the first role that may do anything, and else as somebody at the keyboard.
-    pub fn actor(&self, roles: &Roles) -> Actor {
-        let role = match self.roles(roles).first() {
+    /// The caller as the trail names one: by the role that this needs, by another one where none of the caller's does, and
+    /// without any as somebody at the keyboard.
+    pub fn actor(&self, needed: &[Role], roles: &Roles) -> Actor {
+        let own = self.roles(roles);
+        let role = match needed.iter().find(|role| own.contains(role)).or(own.first()) {
             Some(Role::Dpo) => trail::Role::Dpo,
             Some(Role::Auditor) => trail::Role::Auditor,
             Some(Role::Administrator) => trail::Role::Administrator,
@@ -111,9 +116,15 @@ impl Caller {
 }
 
 /// Refuses a command, and records that, in the trail and in the log.
-pub fn refuse(caller: &Caller, command: &str, needed: &[Role], memory: &Database, clock: Clock) -> Failure {
+pub fn refuse(
+    caller: &Caller,
+    (command, needed): (&str, &[Role]),
+    roles: &Roles,
+    memory: &Database,
+    clock: Clock,
+) -> Failure {
     let why = Act::Refusal { why: "it needs another role" };
-    let entry = Entry { actor: caller.actor(&Roles::default()), ..Entry::new(why) };
+    let entry = Entry { actor: caller.actor(needed, roles), ..Entry::new(why) };
     if let Err(error) = trail::record(memory, clock, vec![entry]) {
         tracing::error!(%error, "a refusal could not be recorded");
     }
@@ -137,11 +148,21 @@ fn refused(caller: &Caller, command: &str, needed: &[Role]) -> Failure {
     Failure::new(Exit::Braked, text)
 }
 
-/// What a program of the system says. Users and groups may come from anywhere (LDAP, a local file), which it knows.
+/// What a program of the system says. Users and groups may come from anywhere (LDAP, a local file), which it knows. One
+/// that was asked of several, and does not know each, says what it knows.
 fn ask(program: &str, args: &[&str]) -> Option<String> {
-    let asked = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let asked = asked.ok().filter(|asked| asked.status.success())?;
+    let asked = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
+}
+
+/// The names that entries `name:password:number:…` give a number.
+fn named(entries: &str, number: u32) -> impl Iterator<Item = String> {
+    let entry = move |line: &str| {
+        let mut fields = line.split(':');
+        let (name, of) = (fields.next()?, fields.nth(1)?);
+        (of.parse() == Ok(number) && !name.is_empty()).then(|| name.to_owned())
+    };
+    entries.lines().filter_map(entry).collect::<Vec<_>>().into_iter()
 }
 
 #[cfg(test)]
@@ -151,6 +172,23 @@ mod tests {
     fn caller(groups: &[&str]) -> Caller {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
         Caller { name: "jane".to_owned(), uid: 4_000_000, everything: false, groups }
+    }
+
+    #[test]
+    fn names_are_those_of_the_number() {
+        let entries = "27:x:4000:\nops:x:27:jane,joe\nno entry\n:x:27:\nops2:x:27:";
+        assert_eq!(named(entries, 27).collect::<Vec<_>>(), ["ops", "ops2"]);
+        assert_eq!(named(entries, 4000).collect::<Vec<_>>(), ["27"]);
+        assert!(!Caller::of(4_000_000, 4_000_001).groups.contains("4000001"), "a group without a name is none");
+    }
+
+    #[test]
+    fn who_has_several_roles_acts_in_the_one_that_is_needed() {
+        let roles: Roles = toml::from_str("operator = \"ops\"\ndpo = \"privacy\"\nauditor = \"audit\"").unwrap();
+        let both = caller(&["ops", "privacy"]);
+        assert_eq!(both.actor(&[Role::Dpo], &roles).role, trail::Role::Dpo);
+        assert_eq!(both.actor(&[Role::Operator], &roles).role, trail::Role::Operator);
+        assert_eq!(caller(&["audit"]).actor(&[Role::Dpo], &roles).role, trail::Role::Auditor);
     }
 
     #[test]

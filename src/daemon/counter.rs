@@ -7,26 +7,19 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::core::Core;
 use super::socket::Answer;
-use crate::control::erasing;
-use crate::control::ran::Ended;
-use crate::control::requests::{self, NewRequest};
+use crate::config::Loaded;
 use crate::control::roles::{ANY, Caller, Role, refuse};
-use crate::control::runner::{Cause, Occasion, Options};
-use crate::control::{Exit, Failure, Site, holding, persons, tenants};
-use crate::graph::Subject;
-use crate::jobs::session::RunProgress;
+use crate::control::screen::{self, Screen};
+use crate::control::{Exit, Failure, Site, requests, tenants};
 use crate::names::{CaseName, JobName, PersonName, TenantName};
-use crate::plan::{Plan, describe};
-use crate::redact::Sealed;
-use crate::removal::{Progress, Removed};
 use crate::store::pool::Database;
 use crate::store::state;
+
+mod people;
 
 /// A person, as a client names one. It has no `Debug`: it is in no message. A key that is not known here might have
 /// narrowed what goes, so it is refused.
@@ -49,6 +42,8 @@ pub struct Person {
 pub enum Ask {
     /// Whether somebody is there.
     Ping,
+    /// Whether everything is within policy.
+    Status,
     /// Read the file anew.
     Reload,
     /// Accept the clocks as they are.
@@ -106,6 +101,9 @@ pub enum Ask {
         person: Person,
         /// The plan that was shown.
         plan: String,
+        /// As fast as the databases can.
+        #[serde(default)]
+        unpaced: bool,
     },
     /// Hold everything about a person.
     Hold {
@@ -117,6 +115,9 @@ pub enum Ask {
         why: String,
         /// The last day.
         until: Option<chrono::NaiveDate>,
+        /// The search may match more rows than one person usually has.
+        #[serde(default)]
+        wide: bool,
     },
     /// The holds that stand.
     Holds {
@@ -136,6 +137,7 @@ impl Ask {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ping => "ping",
+            Self::Status => "status",
             Self::Reload => "reload",
             Self::AcceptClock => "accept-clock",
             Self::Pause { .. } => "pause",
@@ -155,7 +157,7 @@ impl Ask {
     /// The roles of which the caller must have one.
     pub fn needs(&self) -> &'static [Role] {
         match self {
-            Self::Ping | Self::Reports { .. } => ANY,
+            Self::Ping | Self::Status | Self::Reports { .. } => ANY,
             Self::Reload | Self::AcceptClock | Self::Pause { .. } | Self::Resume { .. } => &[Role::Operator],
             // An administrator may request reports about users, who are known by a key.
             Self::Report { person, .. } if person.kind.as_str() == "user" => &[Role::Dpo, Role::Administrator],
@@ -176,10 +178,10 @@ impl Ask {
 pub(super) fn carry_out(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Answer {
     let roles = &core.policy().loaded.document.roles;
     if !caller.may(ask.needs(), roles) {
-        return Answer::of(&refuse(caller, ask.name(), ask.needs(), &core.memory, core.clock));
+        return Answer::of(&refuse(caller, (ask.name(), ask.needs()), roles, &core.memory, core.clock));
     }
     // What is done is recorded as done by the caller.
-    caller.actor(roles).is_thread();
+    caller.actor(ask.needs(), roles).is_thread();
     match done(core, caller, tenant, ask) {
         Ok(answer) => answer,
         Err(failure) => Answer::of(&failure),
@@ -191,12 +193,11 @@ fn text(text: impl Into<String>) -> Answer {
 }
 
 fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Result<Answer, Failure> {
-    let by = caller.name.as_str();
     let now = core.clock.now();
     let memory = &core.memory;
-    let zone = core.policy().loaded.document.timezone;
     Ok(match ask {
         Ask::Ping => text(super::status::line(core)),
+        Ask::Status => status(core, tenant)?,
         Ask::Reload => text(super::reload::reload(core)?),
         Ask::AcceptClock => text(super::socket::accept(core)?),
         Ask::Pause { job } => {
@@ -207,68 +208,24 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
             state::resume(&mut *memory.conn()?, &known(core, job.as_ref())?)?;
             text(job.map_or("all jobs may run again".to_owned(), |job| format!("job {job} may run again")))
         }
-        Ask::Report { person, job } => {
-            let (site, memory) = &open(core, tenant)?;
-            let subject = subject(site, person)?;
-            let actor = caller.actor(&core.policy().loaded.document.roles);
-            let new = NewRequest { subject, job, by: by.to_owned(), actor };
-            let request = requests::ask(site, memory, new, core.clock)?;
-            let (words, json) = requests::made(&request, zone);
-            text(words).with_json(json)
-        }
-        Ask::Reports { all } => {
-            let listed = requests::list(&mut *memory.conn()?, all)?;
-            text(requests::table(&listed, now, zone)).with_json(requests::to_json(&listed, now, zone))
-        }
-        Ask::Resend { id } => {
-            let mails = requests::resend(memory, &id, by, now)?;
-            text(requests::resent(&id, mails))
-        }
-        Ask::Extend { id, why } => {
-            let due = requests::extend(memory, &id, (by, &why), zone, now)?;
-            text(requests::extended(&id, due, zone))
-        }
-        Ask::Close { id, why } => {
-            let (site, memory) = &open(core, tenant)?;
-            requests::close(site, memory, &id, (by, &why), now)?;
-            text(requests::closed(&id))
-        }
-        Ask::EraseDryRun { person } => {
-            let (site, memory) = &open(core, tenant)?;
-            let prepared = erasing::prepare(memory, subject(site, person)?, None, now)?;
-            let plan = prepared.plan(site, memory, now)?;
-            text(describe(&plan, zone, false)).with_json(json!({ "jobs": [plan] }))
-        }
-        Ask::Erase { person, plan } => {
-            let (site, memory) = &open(core, tenant)?;
-            erase(core, site, memory, person, &plan)?
-        }
-        ask @ (Ask::Hold { .. } | Ask::Holds { .. } | Ask::Release { .. }) => hold(core, caller, tenant, ask)?,
+        ask => people::done(core, caller, tenant, ask)?,
     })
 }
 
-/// What is asked of legal holds; anything else is no question for it.
-fn hold(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Result<Answer, Failure> {
-    let now = core.clock.now();
-    let (site, memory) = &open(core, tenant)?;
-    Ok(match ask {
-        Ask::Hold { case, person, why, until } => {
-            let about = holding::about_person(&subject(site, person)?);
-            let new = holding::NewHold { case: case.clone(), about, why, until, by: caller.name.clone() };
-            let rows = holding::add(site, memory, &new, now)?;
-            let all: u64 = rows.values().sum();
-            text(format!("case {case} holds {all} more rows, what belongs to them and what they need"))
-                .with_json(json!({ "case": case, "rows": rows }))
-        }
-        Ask::Holds { all } => {
-            let mut holds = holding::list(site, memory)?;
-            holds.retain(|hold| all || hold.stands(now));
-            text(holding::table(&holds, core.policy().loaded.document.timezone))
-                .with_json(holding::to_json(&holds, now))
-        }
-        Ask::Release { case } => release(site, memory, &case, caller, now)?,
-        _ => return Err(Failure::new(Exit::Usage, "error: that is no question about holds")),
-    })
+/// How things stand, for one tenant or for all.
+fn status(core: &Core, tenant: Option<&TenantName>) -> Result<Answer, Failure> {
+    let policy = core.policy();
+    let meant = |part: &&Arc<Loaded>| tenant.is_none() || part.document.tenant.as_ref() == tenant;
+    // An unknown tenant is refused.
+    tenants::parts(&policy.loaded, tenant)?;
+    let mut screen = Screen::new(&policy.loaded.document, core.clock.now(), Some(super::status::line(core)));
+    for part in policy.parts.iter().filter(meant) {
+        let site = core.sites.get(part)?;
+        screen.add(&site, &site.own(&core.memory))?;
+    }
+    let memory = tenant.map_or_else(|| core.memory.clone(), |tenant| core.memory.of_tenant(tenant.as_str()));
+    screen.add_state(&memory, &requests::job_names(&policy.loaded))?;
+    Ok(Answer::new(screen.exit(), screen::to_text(&screen)).with_json(screen::to_json(&screen)))
 }
 
 /// The site with every store, and the state as it is the site's: what is done to one person's data is done in all stores.
@@ -293,76 +250,5 @@ fn known(core: &Core, job: Option<&JobName>) -> Result<String, Failure> {
     match job.filter(|job| !policy.loaded.document.jobs.contains_key(job.as_str())) {
         Some(job) => Err(Failure::new(Exit::Usage, format!("error: there is no job `{job}`"))),
         None => Ok(job.map(JobName::to_string).unwrap_or_default()),
-    }
-}
-
-fn subject(site: &Site, person: Person) -> Result<Subject, Failure> {
-    let given: Vec<Sealed> = person.given.into_iter().map(Sealed::new).collect();
-    let subject = persons::resolve(site, &person.kind, &given)?;
-    persons::narrow(site, subject, person.from.as_deref(), person.to.as_deref())
-}
-
-fn erase(core: &Core, site: &Site, memory: &Database, person: Person, plan: &str) -> Result<Answer, Failure> {
-    let now = core.clock.now();
-    let prepared = erasing::prepare(memory, subject(site, person)?, None, now)?;
-    let found = prepared.plan(site, memory, now)?;
-    if found.plan != plan {
-        let text = format!(
-            "error: the plan is {} now, not the one that was meant; look at it, and confirm that one. Nothing was removed",
-            found.plan
-        );
-        return Err(Failure::new(Exit::Braked, text));
-    }
-    let options = Options {
-        released: Vec::new(),
-        unpaced: false,
-        outside_window: true,
-        clock: core.clock,
-        stop: core.stop.clone(),
-        occasion: Occasion::Manual,
-        cause: Cause::default(),
-        lease: site.loaded.document.state.lease(),
-    };
-    let (ran, receipt) = prepared.run(site, memory, &options, &mut Unseen)?;
-    let words = match (&receipt, &ran.ended) {
-        (Some(receipt), _) => receipt.to_string(),
-        (None, Ended::Failed(error)) => format!("error: {error}"),
-        (None, Ended::With(outcome)) => format!("error: {}; run it again to go on", outcome.as_str()),
-        (None, Ended::Refused(_)) => "error: another erasure is running, or jobs are paused".to_owned(),
-    };
-    let json = json!({ "jobs": [ran.to_json(&prepared.job)], "receipt": receipt });
-    Ok(Answer::new(ran.exit(), words).with_json(json))
-}
-
-/// The first of two persons asks for a release, the second ends the hold: both are who the kernel says.
-fn release(
-    site: &Site,
-    memory: &Database,
-    case: &CaseName,
-    caller: &Caller,
-    now: DateTime<Utc>,
-) -> Result<Answer, Failure> {
-    let by = caller.name.as_str();
-    let Some(first) = holding::second(memory, case, by)? else {
-        return Ok(text(format!(
-            "{by} asked for the release of case {case}; it ends when a second person with the role dpo says the same"
-        )));
-    };
-    holding::release(site, memory, case, (&first, by), now)?;
-    let words = format!("case {case} is released by {first} and {by}");
-    Ok(text(words).with_json(json!({ "case": case, "released_by": first, "approved_by": by })))
-}
-
-/// Nobody watches.
-struct Unseen;
-
-impl Progress for Unseen {
-    fn batch(&mut self, _: &Removed) {}
-}
-
-impl RunProgress for Unseen {
-    fn begin(&mut self, _: &Plan) {}
-    fn note(&mut self, text: &str) {
-        tracing::info!("erasure: {text}");
     }
 }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -65,6 +66,14 @@ impl Spool {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&self.dir, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    }
+
+    /// How long ago a file was written; one from the future was written just now.
+    ///
+    /// # Errors
+    /// When it is not there, or is no plain file.
+    pub fn age(&self, name: &str) -> io::Result<Duration> {
+        Ok(self.read(name)?.metadata()?.modified()?.elapsed().unwrap_or_default())
     }
 
     /// Makes an empty folder in it and gives its path; what was there under that name is removed first.

@@ -1,7 +1,8 @@
 //! Answers requests: gathers what is held about one person, and mails it, once.
 //!
-//! Removes nothing. **Invariant.** A report leaves encrypted for keys that are valid at that moment, or the file says
-//! `allow_plain = true`; what cannot be encrypted is not finished, so not sent. A request is `open` until the mails of its
+//! Removes nothing. **Invariant.** A report leaves encrypted for the keys that the file names, valid at that moment, or
+//! the file says `allow_plain = true`; what cannot be encrypted is not finished, and what was finished otherwise is
+//! finished anew, so neither is sent. A request is `open` until the mails of its
 //! finished report are durable in the outbox ([`crate::outbox`]), `posted` until every one of them was sent, and only
 //! then `answered`; until that moment its data is held. Whatever ends a run in between, the next one goes on from what the
 //! state says; a report that was not posted is made anew, under the same message id. Tests: `reports_mailed`.
@@ -21,6 +22,7 @@ use crate::config::section::RawJob;
 use crate::config::timing::CatchUp;
 use crate::config::values::OneOrMany;
 use crate::graph::Graph;
+use crate::mail::pgp::Keys;
 use crate::mail::{MailError, Mailbox, Mailer, Settings};
 use crate::names::{DataName, JobName, PersonName, StoreName};
 use crate::outbox::{self, Outbox, OutboxError, Tally};
@@ -144,10 +146,14 @@ impl Job for PersonalDataReport {
             .map_err(of_outbox)?;
         let mailer = Mailer::of(&settings);
         let mut tally = Tally::default();
-        // What was finished before goes first: a run that is cut short has done that much.
-        self.send(session, &outbox, &mailer, &mut tally)?;
-        let refused = intake::take(self, session)?;
         let mut problems = Vec::new();
+        let keys = parcel::keys(self, session.clock.now());
+        // What was finished before goes first: a run that is cut short has done that much.
+        match &keys {
+            Ok(keys) => self.send(session, &outbox, (&mailer, keys.as_ref()), &mut tally)?,
+            Err(error) => problems.extend(self.kept_back(session, error)?),
+        }
+        let refused = intake::take(self, session)?;
         let mut stopped = false;
         for request in self.open(&session.look)?.iter().filter(|request| request.stage == "open") {
             if session.permit.next()?.is_some() {
@@ -156,8 +162,10 @@ impl Job for PersonalDataReport {
             }
             problems.extend(self.answer(session, &outbox, &settings, request)?);
         }
-        if !stopped {
-            self.send(session, &outbox, &mailer, &mut tally)?;
+        if let Ok(keys) = keys
+            && !stopped
+        {
+            self.send(session, &outbox, (&mailer, keys.as_ref()), &mut tally)?;
         }
         self.finish(session)?;
         session.desk.tidy()?;
@@ -167,6 +175,11 @@ impl Job for PersonalDataReport {
                 1 => "a mail with a report was sent".to_owned(),
                 sent => format!("{sent} mails with reports were sent"),
             });
+        }
+        if tally.recalled > 0 {
+            session
+                .progress
+                .note(&format!("{} finished mails are encrypted anew for the keys of the file", tally.recalled));
         }
         if tally.waiting > 0 {
             session.progress.note(&format!("{} mails could not be sent yet and are tried again", tally.waiting));
@@ -185,9 +198,18 @@ impl Job for PersonalDataReport {
 impl PersonalDataReport {
     /// The requests of this job that wait for their answer, the first due first.
     fn open(&self, look: &Look<'_>) -> Result<Vec<RequestRecord>, RemovalError> {
-        let mut open = state::open_requests(&mut *look.memory.conn()?)?;
-        open.retain(|request| request.job == self.name.as_str());
-        Ok(open)
+        Ok(state::open_requests(&mut *look.memory.conn()?, self.name.as_str())?)
+    }
+
+    /// What is said of finished mails that stay because a key cannot be used.
+    fn kept_back(&self, session: &Session<'_>, error: &RemovalError) -> Result<Option<String>, RemovalError> {
+        let now = session.clock.now();
+        let waiting = state::waiting_mails(&mut *session.look.memory.conn()?, self.name.as_str(), now, false)?;
+        Ok(match waiting.len() {
+            0 => None,
+            1 => Some(format!("1 finished mail is kept back: {error}")),
+            more => Some(format!("{more} finished mails are kept back: {error}")),
+        })
     }
 
     fn settings(&self, look: &Look<'_>) -> Result<Settings, RemovalError> {
@@ -200,13 +222,13 @@ impl PersonalDataReport {
         &self,
         session: &mut Session<'_>,
         outbox: &Outbox<'_>,
-        mailer: &Result<Mailer, MailError>,
+        (mailer, keys): (&Result<Mailer, MailError>, Option<&Keys>),
         tally: &mut Tally,
     ) -> Result<(), RemovalError> {
         if tally.away.is_some() {
             return Ok(());
         }
-        let posted: Vec<String> = self.open(&session.look)?.into_iter().map(|request| request.id).collect();
+        let seal = keys.map(Keys::seal);
         let permit = &mut *session.permit;
         let mut lost = None;
         let mut go_on = || match permit.next() {
@@ -216,7 +238,7 @@ impl PersonalDataReport {
                 false
             }
         };
-        let sent = outbox.send_due(&posted, mailer, &mut go_on).map_err(of_outbox)?;
+        let sent = outbox.send_due((self.name.as_str(), seal.as_deref()), mailer, &mut go_on).map_err(of_outbox)?;
         tally.add(sent);
         lost.map_or(Ok(()), Err)
     }
@@ -249,9 +271,8 @@ impl PersonalDataReport {
 
     /// Requests whose mails were all sent are answered; what was held for them is let go.
     fn finish(&self, session: &mut Session<'_>) -> Result<(), RemovalError> {
-        let mails = state::mails(&mut *session.look.memory.conn()?)?;
         for request in self.open(&session.look)?.iter().filter(|request| request.stage == "posted") {
-            let own: Vec<_> = mails.iter().filter(|mail| mail.request == request.id).collect();
+            let own = state::mails_of(&mut *session.look.memory.conn()?, &request.id)?;
             if own.is_empty() || !own.iter().all(|mail| mail.is(MailState::Sent)) {
                 continue;
             }

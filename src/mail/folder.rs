@@ -1,16 +1,22 @@
 //! `file:DIR`: each message becomes one `.eml` file, whole or not at all.
+//!
+//! **Invariant.** A message that is there by its id is not written again; and since whoever reads the folder may take it
+//! away, the moment in which it gets its name is the final dot here ([`Phase::Dot`]): from then on a process that dies
+//! leaves a doubt, and no second file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::MailError;
+use super::smtp::{Follow, Phase};
+use super::{Certainty, MailError};
 
 /// Writes the message beside its final name, then gives it that name. A message that is there already, by its id, was
 /// written before: it is not written again.
-pub(super) fn write(folder: &Path, id: &str, bytes: &mut dyn Read) -> Result<(), MailError> {
+pub(super) fn write(folder: &Path, id: &str, bytes: &mut dyn Read, follow: &mut dyn Follow) -> Result<(), MailError> {
     let failed = |error: std::io::Error| MailError::transient(format!("the mail folder {}: {error}", folder.display()));
+    follow.reach(Phase::Connecting)?;
     std::fs::create_dir_all(folder).map_err(failed)?;
     let name = id.split('@').next().unwrap_or_default();
     let (part, whole) = (folder.join(format!(".{name}.part")), folder.join(format!("{name}.eml")));
@@ -21,8 +27,10 @@ pub(super) fn write(folder: &Path, id: &str, bytes: &mut dyn Read) -> Result<(),
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&part).map_err(failed)?;
     std::io::copy(bytes, &mut file).and_then(|_| file.sync_all()).map_err(failed)?;
+    follow.reach(Phase::Dot)?;
     std::fs::rename(&part, &whole).map_err(failed)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    let durable = File::open(folder).and_then(|folder| folder.sync_all());
+    durable.map_err(|error| MailError { certainty: Certainty::Uncertain, ..failed(error) })
 }
 
 /// Whether the folder is one, or can be made.

@@ -115,7 +115,7 @@ impl Mailer {
                 let carried = Carried { id: message.id(), from: message.from(), to: message.to() };
                 server.send(&carried, &mut message.bytes(), &mut Unseen)
             }
-            Self::Folder(folder) => folder::write(folder, message.id(), &mut message.bytes()),
+            Self::Folder(folder) => folder::write(folder, message.id(), &mut message.bytes(), &mut Unseen),
             Self::Memory(kept) => {
                 kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(message.clone());
                 Ok(())
@@ -130,8 +130,7 @@ impl Mailer {
     pub fn carry(&self, carried: &Carried<'_>, bytes: &mut dyn Read, follow: &mut dyn Follow) -> Result<(), MailError> {
         match self {
             Self::Smtp(server) => server.send(carried, bytes, follow),
-            // A folder takes a message whole or not at all, and knows it again by its name: there is no doubt.
-            Self::Folder(folder) => folder::write(folder, carried.id, bytes),
+            Self::Folder(folder) => folder::write(folder, carried.id, bytes, follow),
             Self::Memory(_) => Err(MailError::permanent("memory is for messages that are built at once")),
         }
     }

@@ -12,6 +12,7 @@ use pgp::composed::{ArmorOptions, Deserializable as _, MessageBuilder, SignedPub
 use pgp::crypto::sym::SymmetricKeyAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{KeyDetails as _, Tag};
+use sha2::{Digest as _, Sha256};
 
 use super::MailError;
 
@@ -56,6 +57,21 @@ impl Keys {
     pub fn read(files: &[PathBuf], now: DateTime<Utc>) -> Result<Self, KeyError> {
         let keys = files.iter().map(|file| usable(file, now)).collect::<Result<_, _>>()?;
         Ok(Self { keys })
+    }
+
+    /// What stands for these keys: the same for the same parts that encrypt, in whatever order.
+    pub fn seal(&self) -> String {
+        let mut prints: Vec<String> = self
+            .keys
+            .iter()
+            .map(|Usable { key, subkey }| match subkey.and_then(|place| key.public_subkeys.get(place)) {
+                Some(subkey) => format!("{:x}", subkey.key.fingerprint()),
+                None => format!("{:x}", key.fingerprint()),
+            })
+            .collect();
+        prints.sort_unstable();
+        prints.dedup();
+        Sha256::digest(prints.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Encrypts a file for every key into another one, which its owner alone can read; in constant memory.

@@ -108,6 +108,12 @@ impl Database {
         Self { scope: Some(tenant.into()), ..self.clone() }
     }
 
+    /// The memory of all tenants, and of what is no tenant's.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { scope: None, ..self.clone() }
+    }
+
     /// A connection from the pool, or a new one. Not inside an async runtime: it blocks.
     ///
     /// # Errors

@@ -132,6 +132,12 @@ pub enum Act {
     ReportSent { report: Digest, sha256: Digest },
     /// It was not sent.
     ReportFailed { report: Digest },
+    /// Somebody has mails of a request sent once more that may have arrived.
+    ReportResent { report: Digest, mails: u64 },
+    /// Somebody gives a request more time.
+    ReportExtended { report: Digest, due: DateTime<Utc> },
+    /// Somebody closes a request without a (further) report.
+    ReportClosed { report: Digest },
     /// A clock is so many seconds away from where it should be.
     ClockDoubt { store: Option<StoreName>, seconds: i64 },
     /// It is right again.
@@ -217,6 +223,9 @@ impl Act {
             Self::ReportRequested { report, person } => ("report.requested", 50, fields!(report person)),
             Self::ReportSent { report, sha256 } => ("report.sent", 51, fields!(report sha256)),
             Self::ReportFailed { report } => ("report.failed", 52, fields!(report)),
+            Self::ReportResent { report, mails } => ("report.resent", 53, fields!(report mails)),
+            Self::ReportExtended { report, due } => ("report.extended", 54, fields!(report due)),
+            Self::ReportClosed { report } => ("report.closed", 58, fields!(report)),
             Self::ClockDoubt { store, seconds } => {
                 ("clock.doubt", 55, fields!(seconds).with_some("store", store.as_ref()))
             }

@@ -6,7 +6,7 @@ use retentiond::config::diagnostic::Diagnostics;
 use retentiond::config::document::Mail;
 use retentiond::mail::address::Address;
 use retentiond::mail::{Draft, Mailbox, Mailer, Message, Parcel, Part, Settings};
-use retentiond::outbox::{Outbox, folder};
+use retentiond::outbox::{Outbox, Tally, folder};
 use retentiond::store::pool::{Database, DatabaseSpec};
 use retentiond::store::state::{self, MailRecord, RequestRecord};
 use retentiond::store::url::StoreUrl;
@@ -16,20 +16,35 @@ use crate::support::fake_smtp::FakeSmtp;
 
 pub struct Bed {
     _dir: TempDir,
+    url: String,
     memory: Database,
     folder: std::path::PathBuf,
     pub server: FakeSmtp,
     mailer: Mailer,
-    requests: Vec<String>,
     now: DateTime<Utc>,
+    /// Whose keys the mails are encrypted for.
+    pub seal: Option<String>,
 }
 
 impl Bed {
     pub fn new() -> Self {
+        Self::on(None)
+    }
+
+    /// With the state on each of the databases.
+    pub fn each() -> [Self; 3] {
+        let servers = [crate::support::postgres().fresh_database(), crate::support::mariadb().fresh_database()];
+        let [postgres, mariadb] = servers.map(|url| Self::on(Some(url)));
+        [Self::new(), postgres, mariadb]
+    }
+
+    fn on(server: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = StoreUrl::Sqlite(dir.path().join("state.db"));
-        let folder = folder(&url);
-        let memory = Database::open(DatabaseSpec { create: true, ..DatabaseSpec::new("state", url) }).unwrap();
+        let file = StoreUrl::Sqlite(dir.path().join("state.db"));
+        let folder = folder(&file);
+        let url = server.unwrap_or_else(|| format!("sqlite:{}", dir.path().join("state.db").display()));
+        let spec = DatabaseSpec::new("state", StoreUrl::parse(&url).unwrap());
+        let memory = Database::open(DatabaseSpec { create: true, ..spec }).unwrap();
         state::migrate(&mut memory.conn().unwrap()).unwrap();
         let server = FakeSmtp::start();
         let text = format!(
@@ -41,7 +56,7 @@ impl Bed {
         let settings = Settings::read(&mail, &mut Diagnostics::default()).unwrap();
         let mailer = Mailer::of(&settings).unwrap();
         let now = crate::support::now();
-        Self { _dir: dir, memory, folder, server, mailer, requests: Vec::new(), now }
+        Self { _dir: dir, url, memory, folder, server, mailer, now, seal: None }
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -55,6 +70,19 @@ impl Bed {
     /// A request with a mail that waits; gives the mail's id.
     pub fn post(&mut self, request: &str) -> String {
         self.post_of("reports", request)
+    }
+
+    /// So many open requests without a mail.
+    pub fn crowd(&self, requests: u32) {
+        let columns = "id, job, origin, person_kind, secret, digests, asked_by, asked_at, due_at, stage";
+        let row = |number: u32| {
+            format!("('c{number}', 'reports', 'command', 'user', '', '', 'x', '2026-11-01', '2026-12-01', 'open')")
+        };
+        for first in (0..requests).step_by(1_000) {
+            let rows: Vec<String> = (first..requests.min(first + 1_000)).map(row).collect();
+            let sql = format!("INSERT INTO report_requests ({columns}) VALUES {};", rows.join(", "));
+            crate::support::run_sql(&self.url, &sql);
+        }
     }
 
     pub fn post_of(&mut self, job: &str, request: &str) -> String {
@@ -98,25 +126,33 @@ impl Bed {
         };
         let mut conn = self.memory.conn().unwrap();
         assert!(state::add_request(&mut conn, &record).unwrap());
-        let mail = self.outbox().lay_down(message, (job, request, 0), TimeDelta::days(3)).unwrap();
+        let mail =
+            self.outbox().lay_down(message, (job, request, 0), self.seal.as_deref(), TimeDelta::days(3)).unwrap();
         assert!(state::post(&mut conn, request, "{}", std::slice::from_ref(&mail)).unwrap());
-        if job == "reports" {
-            self.requests.push(request.to_owned());
-        }
         mail.id
     }
 
-    pub fn send(&self) {
-        self.outbox().send_due(&self.requests, &Ok(self.mailer.clone()), &mut || true).unwrap();
+    pub fn send(&self) -> Tally {
+        self.send_sealed(None)
     }
 
-    pub fn send_only(&self, request: &str) {
-        let requests = [request.to_owned()];
-        self.outbox().send_due(&requests, &Ok(self.mailer.clone()), &mut || true).unwrap();
+    /// The same while the file names these keys.
+    pub fn send_sealed(&self, seal: Option<&str>) -> Tally {
+        self.outbox().send_due(("reports", seal), &Ok(self.mailer.clone()), &mut || true).unwrap()
+    }
+
+    /// The mail was finished on a host of another name.
+    pub fn on_host(&self, mail: &str, host: &str) {
+        let sql = format!("UPDATE outbox SET host = '{host}' WHERE id = '{mail}';");
+        crate::support::run_sql(&self.url, &sql);
     }
 
     pub fn sweep(&self) {
         self.outbox().sweep("reports", TimeDelta::days(30)).unwrap();
+    }
+
+    pub fn has(&self, mail: &str) -> bool {
+        state::mails(&mut self.memory.conn().unwrap()).unwrap().iter().any(|record| record.id == mail)
     }
 
     pub fn record(&self, mail: &str) -> MailRecord {
@@ -150,9 +186,18 @@ impl Bed {
     }
 
     /// No later attempt of this test is about it.
-    pub fn forget(&mut self, mail: &str) {
-        let request = self.record(mail).request;
-        self.requests.retain(|other| *other != request);
+    pub fn forget(&self, mail: &str) {
+        let mut conn = self.memory.conn().unwrap();
+        state::end_request(&mut conn, &self.request_of(mail), Some(("tester", "done")), self.now).unwrap();
+    }
+
+    fn request_of(&self, mail: &str) -> String {
+        mail.split('.').next().unwrap().to_owned()
+    }
+
+    /// The stage of a mail's request.
+    pub fn stage(&self, mail: &str) -> String {
+        state::request(&mut self.memory.conn().unwrap(), &self.request_of(mail)).unwrap().unwrap().stage
     }
 }
 

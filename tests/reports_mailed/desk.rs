@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::fake_smtp::FakeSmtp;
 use crate::support::mail_server::{MailServer, USER};
-use crate::support::{Output, Project, run_sql};
+use crate::support::{Output, Project, mariadb, postgres, run_sql};
 
 /// Stands in every personal column.
 pub const CANARY: &str = "kanarienvogel";
@@ -15,6 +15,7 @@ pub const CANARY: &str = "kanarienvogel";
 pub struct Desk {
     pub project: Project,
     pub server: FakeSmtp,
+    shop: String,
 }
 
 fn policy(mail: &str, to: &str, keys: &str, ledger: bool) -> String {
@@ -80,6 +81,18 @@ impl Desk {
         Self::made(server, &policy(&mail, &format!("{to:?}"), keys, true), true)
     }
 
+    /// With the shop on each of the databases; what is text on SQLite is a time on the others.
+    pub fn each(keys: &str) -> [Self; 3] {
+        let on = |url: String| {
+            let server = FakeSmtp::start();
+            let mail = format!("smtp = \"{}\"\nca = \"{}\"", server.url(), server.ca().display());
+            let policy = policy(&mail, "\"dpo@example.org\"", keys, true);
+            let policy = policy.replace("sqlite:{dir}/shop.db", &url).replace(", format = \"%Y-%m-%d %H:%M:%S\"", "");
+            Self::made_on(server, &policy, true, Some(url))
+        };
+        [Self::new(keys), on(postgres().fresh_database()), on(mariadb().fresh_database())]
+    }
+
     pub fn without_ledger(keys: &str) -> Self {
         let server = FakeSmtp::start();
         let mail = format!("smtp = \"{}\"\nca = \"{}\"", server.url(), server.ca().display());
@@ -105,14 +118,24 @@ impl Desk {
     }
 
     fn made(server: FakeSmtp, policy: &str, ledger: bool) -> Self {
+        Self::made_on(server, policy, ledger, None)
+    }
+
+    fn made_on(server: FakeSmtp, policy: &str, ledger: bool, shop: Option<String>) -> Self {
         let project = Project::new(policy);
-        let desk = Self { project, server };
+        let shop = shop.unwrap_or_else(|| format!("sqlite:{}", project.path("shop.db").display()));
+        let time = match &shop {
+            url if url.starts_with("sqlite") => "TEXT",
+            url if url.starts_with("mysql") => "DATETIME NULL",
+            _ => "TIMESTAMP",
+        };
+        let desk = Self { project, server, shop };
         desk.sql(&format!(
-            "CREATE TABLE users (id INTEGER PRIMARY KEY, login TEXT, email TEXT, name TEXT);
-             CREATE TABLE contacts (id INTEGER PRIMARY KEY, user_id INTEGER, email TEXT, ended_at TEXT, note TEXT);
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, login VARCHAR(80), email VARCHAR(80), name VARCHAR(80));
+             CREATE TABLE contacts (id INTEGER PRIMARY KEY, user_id INTEGER, email VARCHAR(80), ended_at {time}, note TEXT);
              CREATE INDEX contacts_ended ON contacts (ended_at);
-             CREATE TABLE requests (id INTEGER PRIMARY KEY, person_kind TEXT, identifier_kind TEXT, identifier TEXT,
-                 requested_at TEXT, due_at TEXT, answered_at TEXT);
+             CREATE TABLE requests (id INTEGER PRIMARY KEY, person_kind VARCHAR(80), identifier_kind VARCHAR(80),
+                 identifier VARCHAR(80), requested_at {time}, due_at VARCHAR(40), answered_at {time});
              INSERT INTO users VALUES (1, '{CANARY}', '{CANARY}@example.net', 'Jane {CANARY}'),
                  (2, 'jane', 'jane@example.net', 'Jane'), (3, 'joe', 'joe@example.net', 'Joe');
              INSERT INTO contacts VALUES (1, 1, 'eve@example.net', '2020-01-01 10:00:00', '{CANARY} called'),
@@ -156,7 +179,7 @@ impl Desk {
     }
 
     pub fn sql(&self, sql: &str) -> String {
-        run_sql(&format!("sqlite:{}", self.project.path("shop.db").display()), sql)
+        run_sql(&self.shop, sql)
     }
 
     pub fn state_url(&self) -> String {

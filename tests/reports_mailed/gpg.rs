@@ -1,5 +1,7 @@
 //! GnuPG with keys of its own: what a data protection officer opens mails with.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

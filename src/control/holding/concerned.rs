@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeZone as _, Utc};
 
 use crate::control::failure::{Exit, Failure};
 use crate::control::site::Site;
+use crate::graph::walk::find::{self, MOST_FOUND, Search};
 use crate::graph::{Address, Graph, Node, Subject, Walk, resolve_condition};
 use crate::holds::{About, read_pair};
 use crate::names::StoreName;
@@ -62,6 +63,23 @@ pub fn subject_of(graph: &Graph, about: &About) -> Result<Subject, String> {
         Some(key) => Subject { addresses, ..Subject::by_key(person, sealed(key)) },
         None => Subject::by_addresses(person, addresses),
     })
+}
+
+/// What a hold about one person is about; `wide`: a search by address may match more rows than one person usually has.
+///
+/// # Errors
+/// When the search is too wide, or narrowed to a time, of which a hold knows nothing.
+pub fn about_one(site: &Site, mut subject: Subject, wide: bool) -> Result<About, Failure> {
+    if subject.from.is_some() || subject.to.is_some() {
+        return Err(Failure::new(Exit::Usage, "error: a hold knows no --from and --to"));
+    }
+    if !wide && matches!(find::search(&site.graph, &site.stores, &mut subject)?, Search::TooMany) {
+        let text = format!(
+            "error: the search matches more than {MOST_FOUND} rows, too many to be about one person; leave the widest address out, hold rows by --data and --where, or say --wide if they are all about this person"
+        );
+        return Err(Failure::new(Exit::Braked, text));
+    }
+    Ok(about_person(&subject))
 }
 
 /// What a hold about a person keeps of whom it is.

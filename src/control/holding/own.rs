@@ -14,7 +14,7 @@ use crate::control::site::Site;
 use crate::holds::About;
 use crate::names::{CaseName, StoreName};
 use crate::store::pool::Database;
-use crate::store::state;
+use crate::store::{ErrorKind, held, state};
 use crate::trail::Act;
 
 /// Whether a case is the system's own.
@@ -62,6 +62,29 @@ pub fn release_own(site: &Site, memory: &Database, case: &CaseName, now: DateTim
     }
     state::release_case(&mut *memory.conn()?, case.as_str(), (own, own), now)?;
     free_everywhere(site, case).map(drop)
+}
+
+/// Frees what a process that died between the state and a store left held of such cases. A store that is away has its turn
+/// at the next run.
+///
+/// # Errors
+/// When the state cannot be read, or a store refuses.
+pub fn free_ended(site: &Site, memory: &Database, now: DateTime<Utc>) -> Result<(), Failure> {
+    let records = state::all_holds(&mut *memory.conn()?)?;
+    let over = |case: &str| {
+        let mut mine = records.iter().filter(|record| record.hold_case == case).peekable();
+        is_own(case) && mine.peek().is_some() && mine.all(|record| !record.is_active(now))
+    };
+    for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
+        let mut conn = match database.conn() {
+            Err(error) if error.kind == ErrorKind::Unreachable => continue,
+            conn => conn?,
+        };
+        for (case, _) in held::cases(&mut conn)?.iter().filter(|(case, _)| over(case)) {
+            held::exclusively(&mut conn, |conn| held::free(conn, case))?;
+        }
+    }
+    Ok(())
 }
 
 /// What a case holds, from the first store that knows.

@@ -6,6 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::Listed;
+use crate::names::CaseName;
 use crate::plan::grouped;
 
 impl Listed {
@@ -13,6 +14,17 @@ impl Listed {
     pub fn stands(&self, now: DateTime<Utc>) -> bool {
         self.record.as_ref().is_none_or(|record| record.is_active(now))
     }
+}
+
+/// What is said when a hold was placed.
+pub fn placed(case: &CaseName, rows: u64) -> String {
+    if rows == 0 {
+        return format!("case {case} stands, but no row satisfies it now that the case did not hold before");
+    }
+    let rows = grouped(rows);
+    format!(
+        "case {case} holds {rows} more rows, what belongs to them and what they need; no batch that began before is in flight"
+    )
 }
 
 /// The holds for programs.

@@ -1,12 +1,14 @@
 //! The desk of a site: what a running job asks for about requests.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 
-use super::{CASE, MONTHS, free, months_later, place, record, whom};
+use super::{CASE, MONTHS, case, free, months_later, place, record, whom};
 use crate::clock::Clock;
 use crate::control::failure::{Exit, Failure};
 use crate::control::site::Site;
-use crate::control::{persons, reporting};
+use crate::control::{holding, persons, reporting};
 use crate::jobs::desk::{Asked, Desk};
 use crate::names::JobName;
 use crate::removal::RemovalError;
@@ -42,7 +44,7 @@ impl Desk for Counter<'_> {
         if state::knows_origin(&mut *self.memory.conn()?, job.as_str(), &asked.origin_key)? {
             return Ok(false);
         }
-        let subject = persons::resolve(self.site, &asked.kind, &asked.given).map_err(of_failure)?;
+        let subject = persons::resolve_unseen(self.site, &asked.kind, &asked.given).map_err(of_failure)?;
         let due = asked.due.unwrap_or_else(|| months_later(now, MONTHS, self.site.loaded.document.timezone));
         let origin = (asked.origin, Some(asked.origin_key.clone()));
         let by = (asked.by.as_str(), due, Actor::present());
@@ -64,7 +66,10 @@ impl Desk for Counter<'_> {
     }
 
     fn ended(&mut self, request: &str) -> Result<(), RemovalError> {
-        free(self.site, self.memory, request, self.clock.now()).map_err(of_failure)
+        match state::request(&mut *self.memory.conn()?, request)? {
+            Some(request) => free(self.site, self.memory, &request, self.clock.now()).map_err(of_failure),
+            None => Ok(()),
+        }
     }
 
     fn tidy(&mut self) -> Result<(), RemovalError> {
@@ -73,15 +78,22 @@ impl Desk for Counter<'_> {
             let mut conn = self.memory.conn()?;
             (state::requests(&mut conn)?, state::all_holds(&mut conn)?)
         };
+        let requests: BTreeMap<&str, &RequestRecord> =
+            requests.iter().map(|request| (request.id.as_str(), request)).collect();
         for hold in holds.iter().filter(|hold| hold.is_active(now)) {
             let Some(id) = hold.hold_case.strip_prefix(CASE) else { continue };
-            let known = requests.iter().find(|request| request.id == id);
             // One that is not known yet may be about to be written down.
             let fresh = now - hold.placed_at.and_utc() < TimeDelta::hours(1);
-            if known.map_or(!fresh, |request| !request.is_open()) {
-                free(self.site, self.memory, id, now).map_err(of_failure)?;
+            match requests.get(id) {
+                Some(request) if request.is_open() => {}
+                Some(request) => free(self.site, self.memory, request, now).map_err(of_failure)?,
+                None if fresh => {}
+                None => {
+                    let case = case(id).map_err(of_failure)?;
+                    holding::release_own(self.site, self.memory, &case, now).map_err(of_failure)?;
+                }
             }
         }
-        Ok(())
+        holding::free_ended(self.site, self.memory, now).map_err(of_failure)
     }
 }

@@ -14,6 +14,7 @@ impl Concern {
         match self {
             Self::DueSoon => "due_soon",
             Self::Overdue => "overdue",
+            Self::Orphaned => "orphaned",
             Self::Problem => "problem",
             Self::Undecided => "undecided",
         }
@@ -30,6 +31,10 @@ impl Listed {
             match concern {
                 Concern::DueSoon => words.push(format!("request {id} is due on {day}")),
                 Concern::Overdue => words.push(format!("request {id} was due on {day}")),
+                Concern::Orphaned => words.push(format!(
+                    "request {id}: the file has no job {} any more that answers it; name it so again, or close the request (`retentiond report close {id} --why …`) and ask anew",
+                    self.request.job
+                )),
                 Concern::Problem => {
                     let why = self.request.problem.as_deref().unwrap_or_default();
                     words.push(format!("request {id}: no report could be made: {why}"));

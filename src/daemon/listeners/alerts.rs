@@ -112,7 +112,7 @@ fn work(config: &Path, clock: Clock, memory: &mut Option<Database>, round: &mut 
         return Ok(());
     };
     let mut conn = memory.conn()?;
-    deadlines::note_requests(&mut conn, loaded.document.timezone, now)?;
+    deadlines::note_requests(&mut conn, &loaded, now)?;
     if turn {
         *round = Instant::now();
         for part in loaded.parts() {

@@ -6,11 +6,11 @@ use super::letter::{self, Attached};
 use super::{PersonalDataReport, of_outbox};
 use crate::jobs::session::Session;
 use crate::mail::pgp::Keys;
-use crate::mail::{Draft, MailError, Message, Parcel, Part, Settings};
+use crate::mail::{Draft, MailError, Mailbox, Message, Parcel, Part, Settings};
 use crate::outbox::Outbox;
 use crate::removal::RemovalError;
 use crate::report::Files;
-use crate::store::state::{MailRecord, RequestRecord};
+use crate::store::state::{self, MailRecord, RequestRecord};
 
 /// Makes the report of a request: mails for the outbox, and rows by category as JSON.
 pub(super) fn make(
@@ -25,11 +25,16 @@ pub(super) fn make(
     let gathered = session.desk.gather(request, job.spec.language.as_deref())?;
     let counts: serde_json::Map<String, serde_json::Value> =
         gathered.counts().iter().map(|(category, rows)| (category.to_string(), (*rows).into())).collect();
-    let work = format!("{}.{}.work", job.name, request.id);
+    // Whoever was overtaken works in a folder of its own, too.
+    let own: String = state::new_secret()?.chars().take(8).collect();
+    let work = format!("{}.{}.{own}.work", job.name, request.id);
     let lost = |error: std::io::Error| RemovalError::Doubt(format!("the outbox folder: {error}"));
     let folder = outbox.spool().make_folder(&work).map_err(lost)?;
     let files = gathered.files(&job.spec.formats, &folder)?;
     drop(gathered);
+    if !session.permit.holds() {
+        return Err(RemovalError::Overtaken);
+    }
     let attached = attach(job, outbox, (request, &work), files, keys.as_ref())?;
     let mails = write(job, session, outbox, (settings, keys.as_ref()), request, attached)?;
     // What was attached is in the outbox now; what was not lies under another name.
@@ -37,7 +42,7 @@ pub(super) fn make(
     Ok((mails, serde_json::Value::Object(counts).to_string()))
 }
 
-fn keys(job: &PersonalDataReport, now: DateTime<Utc>) -> Result<Option<Keys>, RemovalError> {
+pub(super) fn keys(job: &PersonalDataReport, now: DateTime<Utc>) -> Result<Option<Keys>, RemovalError> {
     if job.keys.is_empty() {
         return Ok(None);
     }
@@ -93,8 +98,15 @@ fn write(
         letter::write(job, session.look.document, request, &attached, keys.is_some()).map_err(RemovalError::Mail)?;
     let mut parts = Some(attached.parts);
     let mut mails = Vec::new();
-    for (place, to) in job.to.iter().enumerate() {
-        let last = place + 1 == job.to.len();
+    // Where a part of the mails was taken back, the rest stands: nobody gets a second one.
+    let known = state::mails_of(&mut *session.look.memory.conn()?, &request.id)?;
+    let missing: Vec<&Mailbox> =
+        job.to.iter().filter(|to| !known.iter().any(|mail| mail.recipient == to.address().as_str())).collect();
+    let taken = |place: &usize| known.iter().any(|mail| mail.id == format!("{}.{place}", request.id));
+    let places = (0..).filter(|place| !taken(place));
+    let seal = keys.map(Keys::seal);
+    for (index, (to, place)) in missing.iter().zip(places).enumerate() {
+        let last = index + 1 == missing.len();
         let own = if last { parts.take().unwrap_or_default() } else { copies(parts.as_deref()) };
         // The id is the request's, so that a mail which comes twice is known to be one.
         let id = match place {
@@ -103,7 +115,7 @@ fn write(
         };
         let draft = Draft {
             from: &settings.from,
-            to: std::slice::from_ref(to),
+            to: std::slice::from_ref(*to),
             subject: &page.subject,
             text: &page.text,
             html: &page.html,
@@ -112,7 +124,7 @@ fn write(
         let message = Message::parcel(Parcel { id: &id, draft, parts: own, keys });
         let message = message.map_err(|error: MailError| RemovalError::Mail(error))?;
         let place = (job.name.as_str(), request.id.as_str(), place);
-        mails.push(outbox.lay_down(&message, place, job.spec.patience()).map_err(of_outbox)?);
+        mails.push(outbox.lay_down(&message, place, seal.as_deref(), job.spec.patience()).map_err(of_outbox)?);
     }
     Ok(mails)
 }

@@ -81,13 +81,8 @@ pub fn hash_key(conn: &mut Conn, now: DateTime<Utc>) -> Result<HashKey, StoreErr
 /// # Errors
 /// When the state cannot be written.
 pub fn lasting_key(conn: &mut Conn, now: DateTime<Utc>) -> Result<Sealed, StoreError> {
-    let find = |conn: &mut Conn| {
-        let query = erasure_keys::table.filter(erasure_keys::epoch.eq(LASTING)).select(erasure_keys::secret);
-        let found: Result<Option<String>, StoreError> = on!(conn, raw => query.first(raw).optional()).map_err(failed);
-        found
-    };
-    if let Some(secret) = find(conn)? {
-        return Ok(Sealed::new(secret));
+    if let Some(secret) = known_lasting_key(conn)? {
+        return Ok(secret);
     }
     let row = (
         erasure_keys::epoch.eq(LASTING),
@@ -96,10 +91,20 @@ pub fn lasting_key(conn: &mut Conn, now: DateTime<Utc>) -> Result<Sealed, StoreE
     );
     let made = on!(conn, raw => diesel::insert_into(erasure_keys::table).values(row).execute(raw)).map_err(failed);
     // Another process may have made it at the same moment; then its key holds.
-    match find(conn)? {
-        Some(secret) => Ok(Sealed::new(secret)),
+    match known_lasting_key(conn)? {
+        Some(secret) => Ok(secret),
         None => Err(made.err().unwrap_or_else(|| StoreError::new(ErrorKind::Other, "no key"))),
     }
+}
+
+/// The same, where it was made already.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn known_lasting_key(conn: &mut Conn) -> Result<Option<Sealed>, StoreError> {
+    let query = erasure_keys::table.filter(erasure_keys::epoch.eq(LASTING)).select(erasure_keys::secret);
+    let found: Option<String> = on!(conn, raw => query.first(raw).optional()).map_err(failed)?;
+    Ok(found.map(Sealed::new))
 }
 
 /// All keys that are still needed.

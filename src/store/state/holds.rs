@@ -33,6 +33,8 @@ pub struct HoldRecord {
     pub released_by: Option<String>,
     /// The second person.
     pub approved_by: Option<String>,
+    /// The number of who released it, or asked for that.
+    pub released_uid: Option<i64>,
 }
 
 impl HoldRecord {
@@ -80,13 +82,36 @@ pub fn release_case(
     on!(conn, raw => diesel::update(mine).set(changes).execute(raw)).map_err(|error| StoreError::from_catalog(&error))
 }
 
-/// Remembers who was the first of two persons to ask for the release of a case.
+/// Remembers who was the first of two persons to ask for the release of a case: of its holds that stand and for which
+/// nobody asked before. One that is placed later was not meant.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn ask_release(conn: &mut Conn, case: &str, by: &str) -> Result<(), StoreError> {
-    let mine = holds::table.filter(holds::hold_case.eq(case)).filter(holds::released_at.is_null());
-    on!(conn, raw => diesel::update(mine).set(holds::released_by.eq(by)).execute(raw))
+pub fn ask_release(conn: &mut Conn, case: &str, (by, uid): (&str, u32)) -> Result<(), StoreError> {
+    let mine = holds::table
+        .filter(holds::hold_case.eq(conn.scoped(case)))
+        .filter(holds::released_at.is_null())
+        .filter(holds::released_by.is_null());
+    let changes = (holds::released_by.eq(by), holds::released_uid.eq(i64::from(uid)));
+    on!(conn, raw => diesel::update(mine).set(changes).execute(raw))
         .map(drop)
         .map_err(|error| StoreError::from_catalog(&error))
+}
+
+/// Remembers that the second of two persons wants what the first asked for; gives the number of holds that this ended.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn grant_release(
+    conn: &mut Conn,
+    case: &str,
+    (first, second): (&str, &str),
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let asked = holds::table
+        .filter(holds::hold_case.eq(conn.scoped(case)))
+        .filter(holds::released_at.is_null())
+        .filter(holds::released_by.eq(first));
+    let changes = (holds::released_at.eq(now.naive_utc()), holds::approved_by.eq(second));
+    on!(conn, raw => diesel::update(asked).set(changes).execute(raw)).map_err(|error| StoreError::from_catalog(&error))
 }

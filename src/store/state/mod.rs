@@ -30,14 +30,15 @@ pub use alerts::{
 pub use clocks::{ClockMark, accept_store_clock, accepted_store_clocks, clock_mark, forget_clock_mark, mark_clock};
 pub use erasures::{
     ErasureRecord, HashKey, Mark, begin_erasure, cancel_erasure, finish_erasure, forget_expired, hash_key, hash_keys,
-    lasting_key, mark_store, random as new_secret, receipt, store_marks, unexpired, unmark_store,
+    known_lasting_key, lasting_key, mark_store, random as new_secret, receipt, store_marks, unexpired, unmark_store,
 };
 pub use gone::{Watch, any_gone, begin_watch, forget_returned, forget_unseen, gone_since, note_gone, note_look, watch};
 pub use holder::this_process;
-pub use holds::{HoldRecord, add_hold, all_holds, ask_release, release_case};
+pub use holds::{HoldRecord, add_hold, all_holds, ask_release, grant_release, release_case};
 pub use lease::{Lease, LeaseError};
 pub use outbox::{
-    Attempt, MailRecord, MailState, due_mails, end_attempt, mail_again, mails, note_phase, settle_mails, take_mail,
+    Attempt, MailRecord, MailState, end_attempt, give_mail_up, mail_again, mails, mails_of, note_phase, recall,
+    settle_mails, take_mail, waiting_mails,
 };
 pub use plans::{
     PlanRecord, approve_plan, find_plan, follow_policy, followed_policy, forget_plans, last_plan, remember_plan,

@@ -7,7 +7,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-use super::schema::{outbox, outbox_phases};
+use super::schema::{outbox, outbox_phases, report_requests};
 use crate::store::conn::on;
 use crate::store::{Access, Conn, StoreError};
 
@@ -51,6 +51,8 @@ pub struct MailRecord {
     pub ended_at: Option<NaiveDateTime>,
     /// Who had it sent again.
     pub decided_by: Option<String>,
+    /// Whose keys it is encrypted for, as a hash; none where anybody can read it.
+    pub sealed_for: Option<String>,
 }
 
 /// What became of a mail.
@@ -125,24 +127,76 @@ pub fn mails(conn: &mut Conn) -> Result<Vec<MailRecord>, StoreError> {
     on!(conn, raw => query.load(raw)).map_err(failed)
 }
 
-/// Mails of some requests on this host that may be tried now, oldest first.
+/// Mails of a request.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn due_mails(
-    conn: &mut Conn,
-    requests: &[String],
-    host: &str,
-    now: DateTime<Utc>,
-) -> Result<Vec<MailRecord>, StoreError> {
+pub fn mails_of(conn: &mut Conn, request: &str) -> Result<Vec<MailRecord>, StoreError> {
+    let query = outbox::table.filter(outbox::request.eq(request)).order(outbox::id).select(outbox::all_columns);
+    on!(conn, raw => query.load(raw)).map_err(failed)
+}
+
+/// The open requests of a job, for a condition: there may be more of them than a statement has room for.
+macro_rules! open_of {
+    ($job:expr) => {
+        report_requests::table
+            .filter(report_requests::job.eq($job))
+            .filter(report_requests::stage.eq_any(["open", "posted"]))
+            .select(report_requests::id)
+    };
+}
+
+/// Mails of a job's open requests that wait and may be tried now, oldest first; `all`: those too whose time has not come.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn waiting_mails(conn: &mut Conn, job: &str, now: DateTime<Utc>, all: bool) -> Result<Vec<MailRecord>, StoreError> {
     let query = outbox::table
         .filter(outbox::state.eq("waiting"))
-        .filter(outbox::request.eq_any(requests))
-        .filter(outbox::host.eq(host))
-        .filter(outbox::not_before.le(now.naive_utc()))
+        .filter(outbox::request.eq_any(open_of!(job)))
         .order((outbox::posted_at, outbox::id))
         .select(outbox::all_columns);
-    on!(conn, raw => query.load(raw)).map_err(failed)
+    let mut waiting: Vec<MailRecord> = on!(conn, raw => query.load(raw)).map_err(failed)?;
+    waiting.retain(|mail| all || mail.not_before <= now.naive_utc());
+    Ok(waiting)
+}
+
+/// Takes a mail that waits out of the outbox again, so that its report is made anew: its request is open once more.
+/// `false` when it does not wait any more.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn recall(conn: &mut Conn, mail: &MailRecord) -> Result<bool, StoreError> {
+    conn.transaction(Access::ReadWrite, |conn| {
+        let row = outbox::table
+            .filter(outbox::id.eq(&mail.id))
+            .filter(outbox::state.eq("waiting"))
+            .filter(outbox::attempt.eq(mail.attempt));
+        if on!(conn, raw => diesel::delete(row).execute(raw)).map_err(failed)? == 0 {
+            return Ok(false);
+        }
+        let phases = outbox_phases::table.filter(outbox_phases::letter.eq(&mail.id));
+        on!(conn, raw => diesel::delete(phases).execute(raw)).map_err(failed)?;
+        let request = report_requests::table
+            .filter(report_requests::id.eq(&mail.request))
+            .filter(report_requests::stage.eq("posted"));
+        let open = report_requests::stage.eq("open");
+        on!(conn, raw => diesel::update(request).set(open).execute(raw)).map_err(failed)?;
+        Ok(true)
+    })
+}
+
+/// Gives up a mail that waits, with the reason; `false` when it does not wait any more.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn give_mail_up(conn: &mut Conn, mail: &MailRecord, why: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let row = outbox::table
+        .filter(outbox::id.eq(&mail.id))
+        .filter(outbox::state.eq("waiting"))
+        .filter(outbox::attempt.eq(mail.attempt));
+    let changes = (outbox::state.eq("given_up"), outbox::note.eq(why), outbox::ended_at.eq(now.naive_utc()));
+    on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map(|rows| rows == 1).map_err(failed)
 }
 
 /// Begins an attempt; none when somebody else did, or the mail does not wait any more.
@@ -211,21 +265,16 @@ pub fn end_attempt(
     on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map(|rows| rows == 1).map_err(failed)
 }
 
-/// Judges attempts of some requests whose process ended before it wrote how they ended: before the dot the mail waits
+/// Judges attempts for a job's requests whose process ended before it wrote how they ended: before the dot the mail waits
 /// again, from the dot on it is uncertain. The caller holds the lease under which mails of these requests are sent. Gives
 /// the number of each.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn settle_mails(
-    conn: &mut Conn,
-    requests: &[String],
-    dot: &str,
-    now: DateTime<Utc>,
-) -> Result<(usize, usize), StoreError> {
+pub fn settle_mails(conn: &mut Conn, job: &str, dot: &str, now: DateTime<Utc>) -> Result<(usize, usize), StoreError> {
     let note = "the process ended after the message was handed over; whether it was taken is not known";
     conn.transaction(Access::ReadWrite, |conn| {
-        let going = || outbox::table.filter(outbox::state.eq("going")).filter(outbox::request.eq_any(requests));
+        let going = || outbox::table.filter(outbox::state.eq("going")).filter(outbox::request.eq_any(open_of!(job)));
         let doubtful = going().filter(outbox::phase.eq(dot));
         let changes = (outbox::state.eq("uncertain"), outbox::note.eq(note), outbox::ended_at.eq(now.naive_utc()));
         let doubtful = on!(conn, raw => diesel::update(doubtful).set(changes).execute(raw)).map_err(failed)?;

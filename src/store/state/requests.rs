@@ -3,7 +3,7 @@
 //! Whom a request is about stands in the purged databases, as what its hold is about (`control::requests`); this table has
 //! hashes with a key of the request's own, so that two requests about one person cannot be told to be.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use super::outbox::{MailRecord, insert};
@@ -66,8 +66,17 @@ impl RequestRecord {
     }
 }
 
+/// No statement has a longer period than a year; a day more makes up for zones.
+const LONGEST_PERIOD: TimeDelta = TimeDelta::days(367);
+
 fn failed(error: diesel::result::Error) -> StoreError {
     StoreError::from_catalog(&error)
+}
+
+/// Whether a job is one of this memory's: in a tenant's, that tenant's; in the whole one, any.
+fn is_mine(conn: &Conn, job: &str) -> bool {
+    let whose = job.split_once('@').map(|(_, tenant)| tenant);
+    conn.scope.is_none() || whose == conn.scope.as_deref()
 }
 
 /// A new id: twelve hexadecimal digits, which the trail can name too.
@@ -99,7 +108,7 @@ pub fn add_request(conn: &mut Conn, request: &RequestRecord) -> Result<bool, Sto
     })
 }
 
-/// All requests, oldest first.
+/// All requests, oldest first; in a tenant's memory, those of its jobs.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -107,28 +116,32 @@ pub fn requests(conn: &mut Conn) -> Result<Vec<RequestRecord>, StoreError> {
     let query = report_requests::table
         .order((report_requests::asked_at, report_requests::id))
         .select(report_requests::all_columns);
-    on!(conn, raw => query.load(raw)).map_err(failed)
+    let mut all: Vec<RequestRecord> = on!(conn, raw => query.load(raw)).map_err(failed)?;
+    all.retain(|request| is_mine(conn, &request.job));
+    Ok(all)
 }
 
-/// Requests that wait for their answer, the first due first.
+/// Requests to a job that wait for their answer, the first due first.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub fn open_requests(conn: &mut Conn) -> Result<Vec<RequestRecord>, StoreError> {
+pub fn open_requests(conn: &mut Conn, job: &str) -> Result<Vec<RequestRecord>, StoreError> {
     let query = report_requests::table
+        .filter(report_requests::job.eq(job))
         .filter(report_requests::stage.eq_any(["open", "posted"]))
         .order((report_requests::due_at, report_requests::id))
         .select(report_requests::all_columns);
     on!(conn, raw => query.load(raw)).map_err(failed)
 }
 
-/// One request.
+/// One request; in a tenant's memory, none of another's.
 ///
 /// # Errors
 /// When the state cannot be read.
 pub fn request(conn: &mut Conn, id: &str) -> Result<Option<RequestRecord>, StoreError> {
     let query = report_requests::table.find(id).select(report_requests::all_columns);
-    on!(conn, raw => query.first(raw).optional()).map_err(failed)
+    let found: Option<RequestRecord> = on!(conn, raw => query.first(raw).optional()).map_err(failed)?;
+    Ok(found.filter(|request| is_mine(conn, &request.job)))
 }
 
 /// Whether an origin has made a request already.
@@ -233,13 +246,18 @@ pub fn extend_request(
     on!(conn, raw => diesel::update(row).set(changes).execute(raw)).map(|rows| rows == 1).map_err(failed)
 }
 
-/// Forgets requests that ended before an instant, with what is remembered of their mails.
+/// Forgets requests that ended before an instant, with what is remembered of their mails. What a schedule asked for is
+/// remembered for a year in any case: its period may last so long, and it would come again.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn forget_requests(conn: &mut Conn, before: DateTime<Utc>) -> Result<(), StoreError> {
-    let old =
-        report_requests::table.filter(report_requests::ended_at.lt(before.naive_utc())).select(report_requests::id);
+pub fn forget_requests(conn: &mut Conn, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let year = (now - LONGEST_PERIOD).naive_utc();
+    let over = report_requests::origin.ne("schedule").or(report_requests::asked_at.lt(year));
+    let old = report_requests::table
+        .filter(report_requests::ended_at.lt(before.naive_utc()))
+        .filter(over)
+        .select(report_requests::id);
     let ids: Vec<String> = on!(conn, raw => old.load(raw)).map_err(failed)?;
     for id in ids {
         conn.transaction(Access::ReadWrite, |conn| {

@@ -64,6 +64,7 @@ diesel::table! {
         released_at -> Nullable<Timestamp>,
         released_by -> Nullable<Text>,
         approved_by -> Nullable<Text>,
+        released_uid -> Nullable<BigInt>,
     }
 }
 
@@ -295,8 +296,11 @@ diesel::table! {
         note -> Nullable<Text>,
         ended_at -> Nullable<Timestamp>,
         decided_by -> Nullable<Text>,
+        sealed_for -> Nullable<Text>,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(outbox, report_requests);
 
 diesel::table! {
     outbox_phases (letter, attempt, phase) {

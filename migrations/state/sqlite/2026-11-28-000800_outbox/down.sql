@@ -1,0 +1,2 @@
+ALTER TABLE outbox DROP COLUMN sealed_for;
+ALTER TABLE holds DROP COLUMN released_uid;
