@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use retentiond::clock::Clock;
 use retentiond::control::runner::{Cause, Occasion, Options, run_job};
-use retentiond::control::{Site, approving};
+use retentiond::control::{Site, approving, load};
 use retentiond::jobs::session::RunProgress;
 use retentiond::plan::Plan;
 use retentiond::removal::{Progress, Removed};
@@ -89,7 +89,10 @@ impl World {
 
     /// A run as the daemon does it: nobody started it by hand.
     fn scheduled(&self) -> (&'static str, Vec<String>) {
-        let site = Site::open(&self.project.path("jobs.toml")).map_err(|failure| failure.text().to_owned()).unwrap();
+        let site = load(&self.project.path("jobs.toml"))
+            .and_then(|file| Site::open_whole(&std::sync::Arc::new(file)))
+            .map_err(|failure| failure.text().to_owned())
+            .unwrap();
         let memory = site.open_state().map_err(|failure| failure.text().to_owned()).unwrap();
         let slot = support::now();
         let job = site.jobs.values().next().unwrap();
@@ -118,7 +121,10 @@ impl World {
 
     /// In what the policy counts as wider than the one that was followed last.
     fn widened(&self) -> Vec<String> {
-        let site = Site::open(&self.project.path("jobs.toml")).map_err(|failure| failure.text().to_owned()).unwrap();
+        let site = load(&self.project.path("jobs.toml"))
+            .and_then(|file| Site::open_whole(&std::sync::Arc::new(file)))
+            .map_err(|failure| failure.text().to_owned())
+            .unwrap();
         let memory = site.open_state().map_err(|failure| failure.text().to_owned()).unwrap();
         let job = site.jobs.values().next().unwrap();
         approving::widened(&mut memory.conn().unwrap(), &**job).unwrap()

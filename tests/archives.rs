@@ -7,6 +7,10 @@ mod support;
 #[path = "audit_rollup/bed.rs"]
 #[allow(dead_code, reason = "shared with the tests of the rollup itself")]
 mod bed;
+#[path = "archives/folder.rs"]
+mod folder;
+#[path = "archives/restored.rs"]
+mod restored;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,7 +73,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 fn empty_copy(bed: &Bed, name: &str) {
     bed.sql(&match bed.db {
-        Db::Sqlite => format!("CREATE TABLE {name} AS SELECT * FROM audit WHERE 0;"),
+        Db::Sqlite => {
+            let made = bed.sql("SELECT replace(sql, char(10), ' ') FROM sqlite_schema WHERE name = 'audit';");
+            format!("{};", made.trim().replacen("audit", name, 1))
+        }
         Db::Postgres => format!("CREATE TABLE {name} (LIKE audit);"),
         Db::Mariadb => format!("CREATE TABLE {name} LIKE audit;"),
     });
@@ -181,7 +188,8 @@ fn an_archive_goes_when_its_own_time_is_over() {
     let (bed, folder, shelf) = archiving(Db::Sqlite, "format = \"jsonl.zst\", keep = \"1 year\"");
     bed.sql("INSERT INTO audit VALUES (1, datetime('now', '-400 days'), 1, 'r', 'a', 'n', 1, 1);");
     bed.program(&["run", "audit"]).expect_code(0);
-    assert!(files(&folder).is_empty(), "older than a year already: {:?}", files(&folder));
+    bed.program(&["run", "audit"]).expect_code(0);
+    assert!(files(&folder).is_empty(), "older than a year: {:?}", files(&folder));
     bed.sql("INSERT INTO audit VALUES (2, datetime('now', '-300 days'), 1, 'r', 'a', 'n', 1, 1);");
     bed.program(&["run", "audit"]).expect_code(0);
     std::fs::write(shelf.path().join("beside"), "stays").unwrap();
@@ -238,27 +246,44 @@ fn a_pending_file_that_the_ledger_does_not_know_goes() {
     let manifest = folder.join(name.replace("jsonl.zst", "json"));
     // One whose batch was committed and whose run died just after; one whose batch never was.
     std::fs::rename(&file, folder.join(format!("{name}.pending"))).unwrap();
-    std::fs::copy(folder.join(format!("{name}.pending")), folder.join("lost-000001.jsonl.zst.pending")).unwrap();
-    std::fs::copy(&manifest, folder.join("lost-000001.json")).unwrap();
+    std::fs::copy(
+        folder.join(format!("{name}.pending")),
+        folder.join("01939f2e-7a3c-7000-8000-0123456789ab-000001.jsonl.zst.pending"),
+    )
+    .unwrap();
+    let said = std::fs::read_to_string(&manifest).unwrap();
+    let batch = name.split('.').next().unwrap();
+    let said = said.replace(batch, "01939f2e-7a3c-7000-8000-0123456789ab-000001");
+    std::fs::write(folder.join("01939f2e-7a3c-7000-8000-0123456789ab-000001.json"), said).unwrap();
     bed.program(&["run", "audit"]).expect_code(0);
     assert!(file.exists(), "the ledger knows it");
-    assert!(!folder.join("lost-000001.jsonl.zst.pending").exists() && !folder.join("lost-000001.json").exists());
+    assert!(
+        !folder.join("01939f2e-7a3c-7000-8000-0123456789ab-000001.jsonl.zst.pending").exists()
+            && !folder.join("01939f2e-7a3c-7000-8000-0123456789ab-000001.json").exists()
+    );
     assert_eq!(files(&folder), [file]);
 }
 
 #[test]
 fn what_cannot_be_archived_is_said_at_once() {
     let (bed, ..) = archiving(Db::Sqlite, "format = \"jsonl.zst\", keep = \"forever\"");
+    bed.sql("CREATE TABLE portraits (id INTEGER PRIMARY KEY, path TEXT);");
     for (keys, said) in [
         ("store = \"archiv\", format = \"csv.gz\", keep = \"1 year\"", "did you mean `archive`"),
         ("store = \"main\", format = \"csv.gz\", keep = \"1 year\"", "is a database"),
         ("store = \"archive\", format = \"csv\", keep = \"1 year\"", "csv.gz"),
         ("store = \"archive\", format = \"csv.gz\"", "keep"),
+        ("store = \"archive\", format = \"csv.gz\", keep = \"90 days\"", "would go at once"),
+        ("store = \"archive\", format = \"csv.gz\", keep = \"3 months\"", "would go at once"),
+        ("store = \"pictures\", format = \"csv.gz\", keep = \"1 year\"", "has the files of `portraits`"),
+        ("store = \"archive\", format = \"csv.gz\", keep = \"1 year\", formerly = [\"audit\"]", "is in the file"),
         ("store = \"archive\", format = \"csv.gz\", keep = \"1 year\", encrypt_to = \"age1no\"", "no public key"),
     ] {
         let shelf = tempfile::tempdir().unwrap();
         bed.rewrite(&format!(
-            "{DAYS}archive = {{ {keys} }}\n[stores.archive]\nurl = \"file:{}\"\n",
+            "{DAYS}archive = {{ {keys} }}\n[stores.archive]\nurl = \"file:{0}\"\n[stores.pictures]\nurl = \"file:{0}\"\n\
+             [data.portraits]\nstore = \"main\"\ntable = \"portraits\"\ncategory = \"audit\"\n\
+             file = {{ store = \"pictures\", path = \"path\" }}\n",
             shelf.path().display()
         ));
         std::fs::write(shelf.path().join(".retentiond-store"), "here").unwrap();

@@ -13,8 +13,8 @@ mod world;
 use std::fmt::Write as _;
 use std::process::Child;
 
-use retentiond::control::Site;
 use retentiond::control::holding::{self, NewHold};
+use retentiond::control::{Site, load};
 use retentiond::holds::About;
 use support::{Project, run_sql};
 use world::Random;
@@ -56,7 +56,9 @@ fn race(name: &str, url: &str, civil: &str, time: &str) {
     let (mut next, mut acknowledged, mut asked, mut rounds) = (1, Vec::new(), 0, 0);
     while acknowledged.len() < wanted {
         fill(url, next);
-        let site = Site::open(&project.path("jobs.toml")).unwrap_or_else(|failure| panic!("{}", failure.text()));
+        let site = load(&project.path("jobs.toml"))
+            .and_then(|file| Site::open_whole(&std::sync::Arc::new(file)))
+            .unwrap_or_else(|failure| panic!("{}", failure.text()));
         let memory = site.open_state().unwrap_or_else(|failure| panic!("{}", failure.text()));
         let mut runs = [project.spawn(&["run", "singles"]), project.spawn(&["run", "parents"])];
         let mut ahead = Vec::new();

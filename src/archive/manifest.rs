@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256};
 use super::format::Format;
 use crate::redact::Sealed;
 
+/// The ending of a file whose rows are still in their table.
+pub(super) const PENDING: &str = ".pending";
 /// The version of manifests.
 pub(super) const VERSION: u32 = 1;
 
@@ -65,8 +67,8 @@ pub struct Manifest {
     /// SHA-256 of the file.
     pub sha256: String,
     /// SHA-256 over the rows' values, whatever the format: for each value a byte (0: NULL, 1: text), and for a text its
-    /// length (64 bits, big-endian) and its UTF-8.
-    pub rows_sha256: String,
+    /// length (64 bits, big-endian) and its UTF-8. None of an encrypted file: it would tell equal content from other.
+    pub rows_sha256: Option<String>,
     /// The time of the oldest row.
     pub oldest: DateTime<Utc>,
     /// The time of the newest row: `keep` counts from it.
@@ -88,6 +90,54 @@ pub(super) fn file(batch: &str, format: Format, encrypted: bool) -> String {
 
 pub(super) fn name(batch: &str) -> String {
     format!("{batch}.json")
+}
+
+/// What a file in a folder of archives is, by its name: that of a batch, and one of our endings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named<'n> {
+    /// The manifest of a batch.
+    Manifest(&'n str),
+    /// A manifest that was not written to its end.
+    Half,
+    /// The manifest of an archive that is being removed.
+    Expired(&'n str),
+    /// An archive.
+    Archive(&'n str),
+    /// A file whose rows are still in their table, as far as is known.
+    Pending {
+        /// The batch.
+        batch: &'n str,
+        /// The name that it has as an archive.
+        file: &'n str,
+    },
+}
+
+impl<'n> Named<'n> {
+    /// `None`: somebody else's file, which is never touched.
+    pub fn read(name: &'n str) -> Option<Self> {
+        let (batch, ending) = name.split_once('.').filter(|(batch, _)| is_batch(batch))?;
+        let is_archive = |ending: &str| {
+            let plain = ending.strip_suffix(".age").unwrap_or(ending);
+            [Format::Jsonl, Format::Csv].iter().any(|format| format.as_str() == plain)
+        };
+        match ending {
+            "json" => Some(Self::Manifest(batch)),
+            "json.tmp" => Some(Self::Half),
+            "expired" => Some(Self::Expired(batch)),
+            _ if is_archive(ending) => Some(Self::Archive(batch)),
+            _ => {
+                let file = name.strip_suffix(PENDING)?;
+                ending.strip_suffix(PENDING).is_some_and(is_archive).then_some(Self::Pending { batch, file })
+            }
+        }
+    }
+}
+
+/// A run's id (a UUID) and the number of a batch.
+fn is_batch(text: &str) -> bool {
+    let (run, number) = text.split_at_checked(36).unwrap_or_default();
+    let number = number.strip_prefix('-').unwrap_or_default();
+    uuid::Uuid::try_parse(run).is_ok() && number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The digest over rows.
@@ -115,4 +165,26 @@ impl RowsDigest {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_our_own_are_known() {
+        let batch = "01939f2e-7a3c-7000-8000-0123456789ab-000001";
+        let known = |ending: &str| Named::read(Box::leak(format!("{batch}{ending}").into_boxed_str()));
+        assert_eq!(known(".json"), Some(Named::Manifest(batch)));
+        assert_eq!(known(".expired"), Some(Named::Expired(batch)));
+        assert_eq!(known(".csv.gz.age"), Some(Named::Archive(batch)));
+        let file = format!("{batch}.jsonl.zst");
+        assert_eq!(known(".jsonl.zst.pending"), Some(Named::Pending { batch, file: &file }));
+        for other in ["", ".pending", ".json.pending", ".expired.pending", ".jsonl.zst.pending.pending", "0.x.json"] {
+            assert_eq!(known(other), None, "{other}");
+        }
+        for other in [".expired", ".json", "notes.json", "notes.csv.gz", "x.pending", "01939f2e-000001.expired"] {
+            assert_eq!(Named::read(other), None, "{other}");
+        }
+    }
 }

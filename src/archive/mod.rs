@@ -10,7 +10,8 @@
 //! **Invariant.** A row is in its table or in an archive that was read back, and after each run in one of them alone: a
 //! file becomes an archive (loses `.pending`) only when the ledger in the rows' own database knows its batch, and a
 //! pending file is removed only when the ledger does not, while nobody else can commit that batch. An archive goes when
-//! its own `keep` has run out, counted from its newest row. Tests: `archives`.
+//! its own `keep` has run out, counted from its newest row. A file whose name is not of this pattern (a batch is a run's
+//! id and a number) is somebody else's, and never touched. Tests: `archives`.
 
 mod csv;
 mod format;
@@ -18,6 +19,7 @@ mod jsonl;
 mod manifest;
 mod reading;
 mod sealing;
+mod settling;
 mod shelved;
 mod writing;
 
@@ -25,10 +27,16 @@ pub use format::Format;
 pub use manifest::{Archived, Manifest};
 pub use reading::{Rows, Values};
 pub use sealing::{Keys, Recipient};
-pub use shelved::{Shelved, expire, recover, shelved, undo};
+pub use settling::{Unsettled, undo, unsettled};
+pub use shelved::{Folder, Shelved, is_over, remove, survey};
 pub use writing::{Frame, Writer, promote};
 
 use crate::files::FileError;
+
+/// Whether a file of this name in a folder of archives is ours; whatever else lies there is never touched.
+pub fn is_own(name: &str) -> bool {
+    manifest::Named::read(name).is_some()
+}
 
 /// Why an archive cannot be written, read or trusted.
 #[derive(Debug, thiserror::Error)]

@@ -1,17 +1,17 @@
-//! What lies in a folder of archives, and what becomes of it.
+//! What lies in a folder of archives, and what goes from it since its time is over.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 use super::ArchiveError;
-use super::manifest::{Manifest, VERSION, name};
+use super::manifest::{Manifest, Named, VERSION, name};
 use super::reading::{Rows, digest_of};
 use super::sealing::Keys;
-use super::writing::{pending, promote};
+use super::writing::pending;
 use crate::config::period::Keep;
 use crate::files::Shelf;
-
-/// The ending of a manifest whose archive is being removed, since its time is over.
-const EXPIRED: &str = ".expired";
 
 /// One archive, or a pending file.
 pub struct Shelved {
@@ -27,11 +27,11 @@ impl Shelved {
         if self.pending { pending(&self.manifest.file()) } else { self.manifest.file() }
     }
 
-    /// When it goes; never, where it is kept for ever.
-    pub fn expires(&self, keep: &Keep) -> Option<DateTime<Utc>> {
+    /// About when it goes; never, where it is kept for ever.
+    pub fn expires(&self, keep: &Keep, zone: Tz) -> Option<DateTime<Utc>> {
         match keep {
             Keep::Forever => None,
-            Keep::For(period) => Some(self.manifest.newest + period.approximate()),
+            Keep::For(period) => period.after(self.manifest.newest, zone),
         }
     }
 
@@ -54,103 +54,86 @@ impl Shelved {
     }
 }
 
-/// Everything in a folder, oldest first.
+/// What was found in a folder.
+#[derive(Default)]
+pub struct Folder {
+    /// Archives and pending files, oldest first.
+    pub shelved: Vec<Shelved>,
+    /// What is no whole archive: a manifest without its file, a file without its manifest, a manifest that is none.
+    pub broken: Vec<ArchiveError>,
+}
+
+/// Everything in a folder that is ours.
 ///
 /// # Errors
-/// When a manifest cannot be read, or its file is not there.
-pub fn shelved(shelf: &Shelf) -> Result<Vec<Shelved>, ArchiveError> {
+/// When it cannot be read.
+pub fn survey(shelf: &Shelf) -> Result<Folder, ArchiveError> {
     let names = shelf.names()?;
-    let mut found = Vec::new();
-    for written in names.iter().filter(|name| name.ends_with(".json")) {
-        let broken = |what: &str| ArchiveError::broken(written, what);
-        let Some(content) = shelf.read(written)? else { continue };
-        let manifest: Manifest = serde_json::from_slice(&content).map_err(|_| broken("it is no manifest"))?;
-        if manifest.version != VERSION || name(&manifest.batch) != *written {
-            return Err(broken("it is no manifest of this version and name"));
+    let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let mut folder = Folder::default();
+    for written in &names {
+        match Named::read(written) {
+            Some(Named::Manifest(batch)) => match manifest(shelf, written, batch) {
+                Ok(None) => {}
+                Ok(Some(manifest)) => {
+                    let file = manifest.file();
+                    let here = known.contains(file.as_str());
+                    if here || known.contains(pending(&file).as_str()) {
+                        folder.shelved.push(Shelved { manifest, pending: !here });
+                    } else {
+                        folder.broken.push(ArchiveError::broken(written, "its archive is not there"));
+                    }
+                }
+                Err(error) => folder.broken.push(error),
+            },
+            Some(Named::Archive(batch))
+                if !known.contains(name(batch).as_str()) && !known.contains(expired(batch).as_str()) =>
+            {
+                folder.broken.push(ArchiveError::broken(written, "its manifest is not there"));
+            }
+            _ => {}
         }
-        let file = manifest.file();
-        let here = names.contains(&file);
-        if !here && !names.contains(&pending(&file)) {
-            return Err(broken("its archive is not there"));
-        }
-        found.push(Shelved { manifest, pending: !here });
     }
-    found.sort_by(|a, b| (a.manifest.oldest, &a.manifest.batch).cmp(&(b.manifest.oldest, &b.manifest.batch)));
-    Ok(found)
+    folder.shelved.sort_by(|a, b| (a.manifest.oldest, &a.manifest.batch).cmp(&(b.manifest.oldest, &b.manifest.batch)));
+    Ok(folder)
 }
 
-/// Settles what a run that was killed left behind: `committed` says whether the ledger knows a batch. Gives how many
-/// became archives and how many were removed, since their rows are still in their table. Whoever calls this holds the
-/// job's lease, so that no other run can still commit.
-///
-/// # Errors
-/// When the ledger or the file store cannot be asked; what was settled stays settled.
-pub fn recover<E: From<ArchiveError>>(
-    shelf: &Shelf,
-    mut committed: impl FnMut(&str) -> Result<bool, E>,
-) -> Result<(u64, u64), E> {
-    let names = shelf.names().map_err(ArchiveError::from)?;
-    let (mut kept, mut removed) = (0, 0);
-    for left in names.iter().filter(|name| name.ends_with(".pending")) {
-        let file = left.trim_end_matches(".pending");
-        let batch = file.split('.').next().unwrap_or_default();
-        if names.contains(&name(batch)) && committed(batch)? {
-            promote(shelf, file)?;
-            kept += 1;
-        } else {
-            discard(shelf, file, batch)?;
-            removed += 1;
-        }
+/// The manifest of a batch in the file `written`; `None` where there is no such file.
+pub(super) fn manifest(shelf: &Shelf, written: &str, batch: &str) -> Result<Option<Manifest>, ArchiveError> {
+    let broken = |what: &str| ArchiveError::broken(written, what);
+    let Some(content) = shelf.read(written)? else { return Ok(None) };
+    let manifest: Manifest = serde_json::from_slice(&content).map_err(|_| broken("it is no manifest"))?;
+    if manifest.version != VERSION || manifest.batch != batch {
+        return Err(broken("it is no manifest of this version and name"));
     }
-    for half in names.iter().filter(|name| name.ends_with(".json.tmp")) {
-        shelf.remove(half).map_err(ArchiveError::from)?;
-    }
-    for gone in names.iter().filter(|name| name.ends_with(EXPIRED)) {
-        let batch = gone.trim_end_matches(EXPIRED);
-        for file in names.iter().filter(|name| name.starts_with(batch) && *name != gone) {
-            shelf.remove(file).map_err(ArchiveError::from)?;
-        }
-        shelf.remove(gone).map_err(ArchiveError::from)?;
-    }
-    Ok((kept, removed))
+    Ok(Some(manifest))
 }
 
-/// Removes a pending file whose rows are still in their table. The manifest goes first: a file without one is nothing yet,
-/// a manifest without its file is an archive that was lost.
-fn discard(shelf: &Shelf, file: &str, batch: &str) -> Result<(), ArchiveError> {
-    shelf.remove(&name(batch))?;
-    shelf.remove(&pending(file))?;
-    Ok(())
+/// The name of a manifest whose archive is being removed.
+pub(super) fn expired(batch: &str) -> String {
+    format!("{batch}.expired")
 }
 
-/// Removes what was written for a batch that was rolled back for certain.
+/// Whether the time of an archive is over at `now`.
+pub fn is_over(shelved: &Shelved, keep: &Keep, zone: Tz, now: DateTime<Utc>) -> bool {
+    let Keep::For(period) = keep else { return false };
+    let cutoff = period.before(now, zone).filter(|cutoff| *cutoff < now);
+    !shelved.pending && cutoff.is_some_and(|cutoff| shelved.manifest.newest < cutoff)
+}
+
+/// Removes an archive whose time is over. Whatever comes between, the next run goes on from there.
 ///
 /// # Errors
 /// When it cannot be removed.
-pub fn undo(shelf: &Shelf, batch: &str) -> Result<(), ArchiveError> {
-    let names = shelf.names()?;
-    let own = format!("{batch}.");
-    for left in names.iter().filter(|name| name.starts_with(&own) && name.ends_with(".pending")) {
-        discard(shelf, left.trim_end_matches(".pending"), batch)?;
-    }
-    Ok(())
+pub fn remove(shelf: &Shelf, old: &Shelved) -> Result<(), ArchiveError> {
+    let batch = &old.manifest.batch;
+    shelf.rename(&name(batch), &expired(batch))?;
+    finish(shelf, &old.manifest)
 }
 
-/// Removes the archives whose time is over at `now`; gives how many.
-///
-/// # Errors
-/// When one cannot be removed.
-pub fn expire(shelf: &Shelf, keep: &Keep, zone: chrono_tz::Tz, now: DateTime<Utc>) -> Result<u64, ArchiveError> {
-    let Keep::For(period) = keep else { return Ok(0) };
-    let Some(cutoff) = period.before(now, zone).filter(|cutoff| *cutoff < now) else { return Ok(0) };
-    let mut removed = 0;
-    for old in shelved(shelf)?.iter().filter(|old| !old.pending && old.manifest.newest < cutoff) {
-        // Whatever comes between, the next run goes on from here.
-        let expired = format!("{}{EXPIRED}", old.manifest.batch);
-        shelf.rename(&name(&old.manifest.batch), &expired)?;
-        shelf.remove(&old.manifest.file())?;
-        shelf.remove(&expired)?;
-        removed += 1;
-    }
-    Ok(removed)
+/// The rest of a removal that has begun.
+pub(super) fn finish(shelf: &Shelf, manifest: &Manifest) -> Result<(), ArchiveError> {
+    shelf.remove(&manifest.file())?;
+    shelf.remove(&expired(&manifest.batch))?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ArchiveError;
 use super::format::Format;
-use super::manifest::{Archived, Manifest, RowsDigest, VERSION, file, hex, name};
+use super::manifest::{Archived, Manifest, PENDING, RowsDigest, VERSION, file, hex, name};
 use super::reading::{Rows, digest_of};
 use super::sealing::{Keys, Recipient};
 use crate::files::Shelf;
@@ -122,6 +122,7 @@ impl<'a> Writer<'a> {
         let hashed = self.encoder.finish().map_err(|error| ArchiveError::io(&pending, &error))?;
         let (bytes, sha256) = (hashed.bytes, hex(&hashed.digest.finalize()));
         shelf.close(hashed.file)?;
+        let rows_sha256 = self.digest.finish();
         let manifest = Manifest {
             version: VERSION,
             batch: frame.batch.to_owned(),
@@ -136,7 +137,7 @@ impl<'a> Writer<'a> {
             rows: self.rows,
             bytes,
             sha256,
-            rows_sha256: self.digest.finish(),
+            rows_sha256: frame.recipient.is_none().then(|| rows_sha256.clone()),
             oldest,
             newest,
             written_at,
@@ -145,7 +146,9 @@ impl<'a> Writer<'a> {
             return Err(ArchiveError::broken(&pending, "the disk gives back other bytes than were written"));
         }
         let keys = self.secret.map(Keys::only).unwrap_or_default();
-        Rows::open(shelf, &pending, &manifest, &keys)?.check(&manifest)?;
+        if Rows::open(shelf, &pending, &manifest, &keys)?.check(&manifest)? != rows_sha256 {
+            return Err(ArchiveError::broken(&pending, "its rows are not those that were written"));
+        }
         let text = serde_json::to_vec_pretty(&manifest)
             .map_err(|_| ArchiveError::broken(&pending, "its manifest cannot be written"))?;
         shelf.write(&name(frame.batch), &text)?;
@@ -162,7 +165,7 @@ pub fn promote(shelf: &Shelf, file: &str) -> Result<(), ArchiveError> {
 }
 
 pub(super) fn pending(file: &str) -> String {
-    format!("{file}.pending")
+    format!("{file}{PENDING}")
 }
 
 /// A file that counts and digests what goes into it.

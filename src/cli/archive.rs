@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Cli, Format};
+use super::{Cli, Format, named_jobs, no_such_job};
 use crate::archive::{Keys, Shelved};
-use crate::config::period::Keep;
 use crate::control::archives::{self, Cabinet};
-use crate::control::site::load;
+use crate::control::site::open_state;
 use crate::control::{Exit, Failure};
 use crate::graph::stores::Stores;
 use crate::names::JobName;
@@ -23,12 +22,13 @@ pub(super) struct ArchiveArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Shows the archives, oldest first, and when each goes.
+    /// Shows the archives, oldest first, and when each goes. Exits 1 when something in their folders is no whole archive.
     List {
         /// The jobs; all when none is named.
         jobs: Vec<JobName>,
     },
-    /// Reads every archive and holds it against its manifest. Exits 1 when one is not what the manifest says.
+    /// Reads every archive and holds it against its manifest. Exits 1 when one is not what the manifest says, or either of
+    /// the two is missing.
     Verify {
         /// The jobs; all when none is named.
         jobs: Vec<JobName>,
@@ -57,23 +57,20 @@ enum What {
 
 /// Does what the subcommand says.
 pub(super) fn archive(cli: &Cli, args: &ArchiveArgs) -> Result<Exit, Failure> {
-    let loaded = load(&cli.config)?;
-    let (stores, _) = Stores::open(&loaded.document);
     match &args.what {
-        What::List { jobs } => {
-            list(cli, &archives::cabinets(&loaded, &stores, jobs)?);
-            Ok(Exit::Done)
-        }
+        What::List { jobs } => Ok(list(cli, &cabinets(cli, jobs)?)),
         What::Verify { jobs, identity } => {
             let keys = keys(identity.as_ref())?;
-            Ok(verify(cli, &archives::cabinets(&loaded, &stores, jobs)?, &keys))
+            Ok(verify(cli, &cabinets(cli, jobs)?, &keys))
         }
         What::Restore { job, into, batch, identity } => {
             let keys = keys(identity.as_ref())?;
-            let cabinets = archives::cabinets(&loaded, &stores, std::slice::from_ref(job))?;
+            let part = cli.part_of(job)?;
+            let (stores, _) = Stores::open(&part.document);
+            let memory = open_state(&part)?;
             let mut rows = 0;
-            for cabinet in &cabinets {
-                rows += archives::restore(&loaded, &stores, cabinet, (batch, into), &keys)?;
+            for cabinet in &archives::cabinets(&part.document, &stores, std::slice::from_ref(job))? {
+                rows += archives::restore((&part, &stores, &memory), cabinet, (batch, into), &keys)?;
             }
             match cli.format {
                 Format::Json => say!("{}", serde_json::json!({ "job": job, "into": into, "rows": rows })),
@@ -89,37 +86,63 @@ fn keys(identity: Option<&PathBuf>) -> Result<Keys, Failure> {
     Ok(read.map_err(|why| Failure::new(Exit::Usage, format!("error: --identity: {why}")))?.unwrap_or_default())
 }
 
-fn each(cabinets: &[Cabinet]) -> impl Iterator<Item = (&Cabinet, &Shelved)> {
-    cabinets.iter().flat_map(|cabinet| cabinet.shelved.iter().map(move |shelved| (cabinet, shelved)))
+/// A job's archives, and the zone that their time is counted in.
+type Found = (Cabinet, chrono_tz::Tz);
+
+/// The archives of the jobs that were named, or of all; of each tenant that is meant.
+fn cabinets(cli: &Cli, jobs: &[JobName]) -> Result<Vec<Found>, Failure> {
+    let (mut found, mut meant) = (Vec::new(), false);
+    for part in &cli.parts()? {
+        let Some(jobs) = named_jobs(part, jobs) else { continue };
+        meant = true;
+        let (stores, _) = Stores::open(&part.document);
+        let zone = part.document.timezone;
+        found.extend(archives::cabinets(&part.document, &stores, &jobs)?.into_iter().map(|cabinet| (cabinet, zone)));
+    }
+    if meant { Ok(found) } else { Err(no_such_job(jobs)) }
 }
 
-fn expires(keep: &Keep, shelved: &Shelved) -> Option<String> {
-    shelved.expires(keep).map(|at| at.format("%Y-%m-%d").to_string())
+fn each(cabinets: &[Found]) -> impl Iterator<Item = (&Cabinet, &Shelved, Option<String>)> {
+    cabinets.iter().flat_map(|(cabinet, zone)| {
+        cabinet.folder.shelved.iter().map(move |shelved| {
+            let at = cabinet.keep.as_ref().and_then(|keep| shelved.expires(keep, *zone));
+            (cabinet, shelved, at.map(|at| at.format("%Y-%m-%d").to_string()))
+        })
+    })
 }
 
-fn list(cli: &Cli, cabinets: &[Cabinet]) {
+/// What is no whole archive, as text.
+fn broken(cabinets: &[Found]) -> Vec<String> {
+    let all = cabinets.iter().flat_map(|(cabinet, _)| &cabinet.folder.broken);
+    all.map(ToString::to_string).collect()
+}
+
+fn list(cli: &Cli, cabinets: &[Found]) -> Exit {
+    let broken = broken(cabinets);
+    let exit = if broken.is_empty() { Exit::Done } else { Exit::Failed };
     if cli.format == Format::Json {
         let archives: Vec<_> = each(cabinets)
-            .map(|(cabinet, shelved)| {
+            .map(|(cabinet, shelved, expires)| {
                 serde_json::json!({
-                    "job": cabinet.job, "store": cabinet.keys.store, "file": shelved.file(), "pending": shelved.pending,
-                    "expires": expires(&cabinet.keys.keep, shelved), "manifest": shelved.manifest,
+                    "job": cabinet.job, "store": cabinet.store, "file": shelved.file(), "pending": shelved.pending,
+                    "attended": cabinet.keep.is_some(), "expires": expires, "manifest": shelved.manifest,
                 })
             })
             .collect();
-        say!("{}", serde_json::json!({ "archives": archives }));
-        return;
+        say!("{}", serde_json::json!({ "archives": archives, "broken": broken }));
+        return exit;
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["JOB", "BATCH", "ROWS", "OLDEST", "NEWEST", "BYTES", "FORMAT", "GOES"]);
-    for (cabinet, shelved) in each(cabinets) {
+    for (cabinet, shelved, expires) in each(cabinets) {
         let manifest = &shelved.manifest;
         let format = match (shelved.pending, &manifest.encrypted_to) {
             (true, _) => format!("{} (pending)", manifest.format.as_str()),
             (false, Some(_)) => format!("{} (age)", manifest.format.as_str()),
             (false, None) => manifest.format.as_str().to_owned(),
         };
+        let never = if cabinet.keep.is_some() { "never" } else { "never: no job looks after it" };
         table.add_row([
             cabinet.job.to_string(),
             manifest.batch.clone(),
@@ -128,15 +151,19 @@ fn list(cli: &Cli, cabinets: &[Cabinet]) {
             manifest.newest.format("%Y-%m-%d %H:%M:%SZ").to_string(),
             grouped(manifest.bytes),
             format,
-            expires(&cabinet.keys.keep, shelved).unwrap_or_else(|| "never".to_owned()),
+            expires.unwrap_or_else(|| never.to_owned()),
         ]);
     }
     say!("{table}");
+    for why in &broken {
+        eprintln!("error: {why}");
+    }
+    exit
 }
 
-fn verify(cli: &Cli, cabinets: &[Cabinet], keys: &Keys) -> Exit {
-    let (mut whole, mut unread, mut broken) = (0_u64, 0_u64, Vec::new());
-    for (cabinet, shelved) in each(cabinets) {
+fn verify(cli: &Cli, cabinets: &[Found], keys: &Keys) -> Exit {
+    let (mut whole, mut unread, mut broken) = (0_u64, 0_u64, broken(cabinets));
+    for (cabinet, shelved, _) in each(cabinets) {
         let Some(shelf) = &cabinet.shelf else { continue };
         match shelved.verify(shelf, keys) {
             Ok(true) => whole += 1,

@@ -20,9 +20,13 @@ impl Cli {
 
     /// The installation that has this job, open: the job's name may say the tenant.
     pub(super) fn site_of(&self, job: &JobName) -> Result<Site, Failure> {
+        Site::open_whole(&self.part_of(job)?)
+    }
+
+    /// What the file says for the one tenant that has this job.
+    pub(super) fn part_of(&self, job: &JobName) -> Result<Arc<Loaded>, Failure> {
         let named = job.tenant().and_then(|tenant| tenant.parse().ok());
-        let part = tenants::part(&Arc::new(load(&self.config)?), self.tenant.as_ref().or(named.as_ref()))?;
-        Site::open_whole(&part)
+        tenants::part(&Arc::new(load(&self.config)?), self.tenant.as_ref().or(named.as_ref()))
     }
 
     /// The one installation that is meant, open.

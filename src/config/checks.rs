@@ -1,7 +1,5 @@
 //! The document as a whole: names that are referred to exist, and what belongs together is said together.
 
-use std::collections::BTreeSet;
-
 use super::diagnostic::{Diagnostics, did_you_mean};
 use super::document::{Document, Entry, OnErasure, OnExpiry, Person};
 use super::tenants;
@@ -346,19 +344,5 @@ fn check_limits(document: &Document, diagnostics: &mut Diagnostics) {
     let brakes = &document.brakes;
     for (key, message) in brakes.mistakes() {
         diagnostics.error(vec!["brakes".to_owned(), key.to_owned()], message);
-    }
-    let unused: BTreeSet<&str> = document
-        .stores
-        .keys()
-        .map(|name| name.as_str())
-        .filter(|store| {
-            !document.data.values().any(|entry| {
-                entry.store.as_ref().is_some_and(|name| name.as_str() == *store)
-                    || entry.file.as_ref().is_some_and(|file| file.store.as_str() == *store)
-            }) && document.trail.store.as_ref().is_none_or(|name| name.as_str() != *store)
-        })
-        .collect();
-    for store in unused {
-        diagnostics.warning(vec!["stores".to_owned(), store.to_owned()], format!("no data entry uses store `{store}`"));
     }
 }

@@ -10,6 +10,7 @@ use super::site::Site;
 use crate::clock::Clock;
 use crate::holds::About;
 use crate::jobs::{Job, Outcome, Report};
+use crate::names::JobName;
 use crate::removal::RemovalError;
 use crate::store::ledger;
 use crate::store::pool::Database;
@@ -104,6 +105,11 @@ pub(super) fn count_again(
 /// Records what somebody does outside of any run.
 pub(super) fn note(memory: &Database, act: Act) -> Result<(), trail::TrailError> {
     trail::record(memory, Clock::system(), vec![Entry::new(act)])
+}
+
+/// The same for a job.
+pub(super) fn note_for(memory: &Database, job: &JobName, act: Act) -> Result<(), trail::TrailError> {
+    trail::record(memory, Clock::system(), vec![Entry::new(act).job(job)])
 }
 
 /// Whom or what a hold is about, without the values.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::archives;
 use super::capturing;
 use super::failure::{Exit, Failure, not_opened};
-use super::tenants;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Loaded};
 use crate::graph::Graph;
@@ -60,14 +60,6 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
 }
 
 impl Site {
-    /// Opens everything of a file without tenants, and checks the map against the live databases.
-    ///
-    /// # Errors
-    /// When the file or the map is wrong, or a store cannot be reached.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
-        Self::open_whole(&tenants::part(&Arc::new(load(path)?), None)?)
-    }
-
     /// Opens everything of a file that was read, or of one tenant.
     ///
     /// # Errors
@@ -96,6 +88,7 @@ impl Site {
         let mail = document.mail.as_ref().and_then(|mail| mail::Settings::read(mail, &mut diagnostics));
         super::auditing::check(document, &mut diagnostics);
         let ledgers = find_ledgers(loaded, &stores, &catalogs, &mut diagnostics)?;
+        archives::warn(document, &stores, &mut diagnostics);
         capturing::warn(document, &graph, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());

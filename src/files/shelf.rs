@@ -2,12 +2,13 @@
 //!
 //! **Invariant.** Nothing outside the folder is touched, no file of it is ever written over, and one is removed only as
 //! whoever asks says that it may be: `archive` says so of a file whose rows never left their table, and of one whose own
-//! `keep` has run out. Tests: `archives`.
+//! `keep` has run out. A folder that belongs to somebody else, or that others may write to, is none of ours.
+//! Tests: `archives`.
 
 use std::fs::File;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::Mode;
+use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
 
 use super::beneath;
@@ -27,7 +28,7 @@ impl Root {
     /// The folder `name`, made where it is missing and `create` says so.
     ///
     /// # Errors
-    /// When it cannot be opened or made, or is the trash folder.
+    /// When it cannot be opened or made, is the trash folder, or is to be written to and not ours alone.
     pub fn shelf(&self, name: &str, create: bool) -> Result<Option<Shelf>, FileError> {
         let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if !plain || name.eq_ignore_ascii_case(self.trash_name()) {
@@ -43,10 +44,33 @@ impl Root {
             }
         }
         match beneath::open_dir(self.fd(), name) {
-            Ok(dir) => Ok(Some(Shelf { root: self.clone(), dir })),
+            Ok(dir) => {
+                let stat = rustix::fs::fstat(&dir).map_err(fail)?;
+                if create && (stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o022 != 0) {
+                    let what = format!("the folder `{name}` belongs to somebody else, or others may write to it");
+                    return Err(self.error(FileErrorKind::Refused, &what));
+                }
+                Ok(Some(Shelf { root: self.clone(), dir }))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(fail(errno)),
         }
+    }
+}
+
+impl Root {
+    /// The names of the folders directly in the root, without the trash folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn folders(&self) -> Result<Vec<String>, FileError> {
+        let fail = self.fail("reading the root");
+        let names = beneath::names(beneath::open_dir(self.fd(), ".").map_err(&fail)?).map_err(&fail)?;
+        let is_folder = |name: &String| {
+            let found = beneath::look(self.fd(), name).ok().flatten();
+            found.is_some_and(|stat| beneath::file_type(&stat) == FileType::Directory)
+        };
+        Ok(names.into_iter().filter(|name| !name.eq_ignore_ascii_case(self.trash_name()) && is_folder(name)).collect())
     }
 }
 

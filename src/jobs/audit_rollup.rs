@@ -98,8 +98,15 @@ pub struct AuditRollup {
 
 /// The entry whose rows a job of this kind folds; `None` when there is no such job.
 pub(super) fn folds(document: &Document, job: &JobName) -> Option<DataName> {
-    let raw = document.jobs.get(job).filter(|raw| raw.kind == KIND.name)?;
-    raw.read::<Spec>(&mut Diagnostics::default()).map(|spec| spec.data)
+    // The file names its own jobs; a tenant's document has them as that tenant's.
+    let named = |name: &JobName| name == job || (job.tenant().is_none() && name.in_file() == job.as_str());
+    folded(document).into_iter().find_map(|(name, data)| named(&name).then_some(data))
+}
+
+/// All jobs of this kind, with the entries whose rows they fold.
+pub fn folded(document: &Document) -> Vec<(JobName, DataName)> {
+    let jobs = document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name);
+    jobs.filter_map(|(name, raw)| Some((name.clone(), raw.read::<Spec>(&mut Diagnostics::default())?.data))).collect()
 }
 
 /// The jobs that archive, with their entries and keys.
@@ -338,14 +345,11 @@ impl AuditRollup {
         };
         let mut done = Done::default();
         let archiving = match (&self.spec.archive, look.graph.node(&task.root)) {
-            (Some(keys), Some(node)) => Some((Archiving::open(look, (&self.name, &context.run), keys, node)?, keys)),
+            (Some(keys), Some(node)) => Some(Archiving::open(look, (&self.name, &context.run), keys, node)?),
             _ => None,
         };
-        let with = (&self.folding, archiving.as_ref().map(|(archiving, _)| archiving));
+        let with = (&self.folding, archiving.as_ref());
         let ended = walk::run(&mut context, with, task, end, &mut done);
-        if let (Some((archiving, keys)), Ok(None)) = (&archiving, &ended) {
-            archiving.expire(&keys.keep, look)?;
-        }
         for step in &mut report.steps {
             step.rows = done.counts.values().map(|(rows, _)| rows).sum();
         }

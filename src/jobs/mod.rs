@@ -116,7 +116,20 @@ pub fn read_all(document: &Document, graph: &Graph, diagnostics: &mut Diagnostic
     }
     retention_purge::refuse_twins(document, diagnostics);
     directory_cleanup::refuse_idle_switches(document, diagnostics);
+    warn_of_idle_stores(document, diagnostics);
     jobs
+}
+
+/// A store that nothing uses may be a slip of the pen.
+fn warn_of_idle_stores(document: &Document, diagnostics: &mut Diagnostics) {
+    let entries = document.data.values();
+    let of_entries = entries.flat_map(|entry| entry.store.iter().chain(entry.file.iter().map(|file| &file.store)));
+    let mut used: BTreeSet<&StoreName> = of_entries.chain(&document.trail.store).collect();
+    let archived = audit_rollup::archived(document);
+    used.extend(archived.iter().map(|(_, _, keys)| &keys.store));
+    for store in document.stores.keys().filter(|store| !used.contains(store)) {
+        diagnostics.warning(vec!["stores".to_owned(), store.to_string()], format!("nothing uses store `{store}`"));
+    }
 }
 
 /// The stores of some entries and of all that is linked with them, in whichever direction, their files included.

@@ -96,12 +96,16 @@ pub enum Act {
     FilesSwept { store: StoreName, files: u64 },
     /// What a killed run left in the trash was settled.
     FilesSettled { store: StoreName, committed: u64, restored: u64, conflicts: u64 },
-    /// Rows of a period are folded into summaries, and go.
+    /// Rows of periods are folded into summaries, and go; the ledger and the sealed list know them by `seal`, their batch.
     RollupSeal { data: DataName, into: DataName, from: DateTime<Utc>, to: DateTime<Utc>, rows: u64, seal: Digest },
     /// Rows were written to an archive, and read back.
     ArchiveWritten { data: DataName, store: StoreName, rows: u64, sha256: Digest },
     /// An archive's own time is over, and it goes.
     ArchiveExpired { data: DataName, store: StoreName, sha256: Digest },
+    /// What a killed run left of archives is settled: so many become archives, so many go since their rows are still there.
+    ArchivesSettled { data: DataName, store: StoreName, kept: u64, undone: u64 },
+    /// Rows of archives are put into a table again.
+    ArchivesRestored { data: DataName, store: StoreName, archives: u64, rows: u64 },
     /// A plan may pass once, until an instant.
     Approval { until: DateTime<Utc> },
     /// A hold is placed.
@@ -196,6 +200,12 @@ impl Act {
                 ("archive.written", 26, fields!(data store rows sha256))
             }
             Self::ArchiveExpired { data, store, sha256 } => ("archive.expired", 27, fields!(data store sha256)),
+            Self::ArchivesSettled { data, store, kept, undone } => {
+                ("archives.settled", 28, fields!(data store kept undone))
+            }
+            Self::ArchivesRestored { data, store, archives, rows } => {
+                ("archives.restored", 29, fields!(data store archives rows))
+            }
             Self::Approval { until } => ("approval", 30, fields!(until)),
             Self::HoldAdd { hold, about, until } => {
                 let about = match about {

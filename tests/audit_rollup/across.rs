@@ -81,6 +81,34 @@ impl Two {
         run_sql(&self.rows, &format!("INSERT INTO audit VALUES {};", rows.join(", ")));
     }
 
+    /// What seals say of the rows' table: a hash of its database and name.
+    fn source(&self) -> String {
+        use sha2::Digest as _;
+        let check = self.project.run(&["--format", "json", "check"]).expect_code(0).json();
+        let main = check["stores"].as_array().unwrap().iter().find(|store| store["store"] == "main").unwrap();
+        let table = if self.db == Db::Postgres { "public.audit" } else { "audit" };
+        let hash = sha2::Sha256::digest(format!("{}\n{table}", main["identity"].as_str().unwrap()));
+        hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// As if a run had been killed after it had sealed this row, which is in the summaries.
+    fn seal(&self, job: &str, source: &str, id: i64) {
+        run_sql(
+            &self.sums,
+            &format!(
+                "INSERT INTO retentiond_sealed (job, batch, row_key, source) VALUES ('{job}', 'killed-000001', '[\"{id}\"]', '{source}');"
+            ),
+        );
+        if job == "audit" {
+            run_sql(
+                &self.sums,
+                &format!(
+                    "INSERT INTO audit_daily (period, role, row_count, octets) VALUES ('2025-06-04', 'clerk', 1, {id});"
+                ),
+            );
+        }
+    }
+
     /// Rows that are not sealed and summaries amount to what was written.
     fn assert_whole(&self, written: i64) {
         let sealed = run_sql(&self.sums, "SELECT row_key FROM retentiond_sealed;");
@@ -127,15 +155,75 @@ fn sealed_rows_go_and_only_they() {
     for db in ALL {
         let two = Two::new(db, "");
         two.add(0, 20);
-        run_sql(
-            &two.sums,
-            "INSERT INTO retentiond_sealed VALUES ('audit', 'killed-000001', '[\"3\"]'), ('other', 'x', '[\"4\"]');
-             INSERT INTO audit_daily (period, role, row_count, octets) VALUES ('2025-06-04', 'clerk', 1, 3);",
-        );
+        two.seal("audit", &two.source(), 3);
+        two.seal("other", "another table", 4);
         two.project.run(&["run", "audit"]).expect_code(0);
         assert_eq!(two.number(&two.sums, "SELECT SUM(row_count) FROM audit_daily;"), 20, "{db:?}");
         assert_eq!(two.number(&two.sums, "SELECT SUM(octets) FROM audit_daily;"), 190, "{db:?}");
         assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 0, "{db:?}");
         assert_eq!(run_sql(&two.sums, "SELECT job FROM retentiond_sealed;").trim(), "other", "{db:?}");
+    }
+}
+
+/// Seals of the same name for another table would purge rows that were never folded; another job's seals for this table
+/// are of rows that would be folded twice.
+#[test]
+fn seals_of_others_stop_the_job() {
+    for db in ALL {
+        let two = Two::new(db, "");
+        two.add(0, 20);
+        for (job, source) in [("audit", "another table".to_owned()), ("former", two.source())] {
+            two.seal(job, &source, 3);
+            let output = two.project.run(&["run", "audit"]).expect_code(1);
+            assert!(output.stderr.contains(&format!("job `{job}` sealed")), "{db:?} {output:?}");
+            assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 20, "{db:?} {job}");
+            run_sql(&two.sums, "DELETE FROM retentiond_sealed; DELETE FROM audit_daily;");
+        }
+    }
+}
+
+/// What a killed run left is purged within the window, like everything else.
+#[test]
+fn sealed_rows_wait_for_the_window() {
+    let now = retentiond::clock::Clock::system().now();
+    let hour = |hours: i64| (now + chrono::TimeDelta::hours(hours)).format("%H:%M").to_string();
+    let two = Two::new(Db::Sqlite, &format!("window = \"{}-{}\"\n", hour(6), hour(8)));
+    two.add(0, 20);
+    two.seal("audit", &two.source(), 3);
+    two.project.run(&["run", "audit"]);
+    assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 20);
+    two.project.run(&["run", "audit", "--outside-window"]).expect_code(0);
+    assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 0);
+}
+
+/// A row that a trigger keeps is counted once, and not taken for one that is held.
+#[test]
+fn a_row_that_a_trigger_keeps_stops_the_job() {
+    for db in ALL {
+        let two = Two::new(db, "");
+        two.add(0, 20);
+        let (keep, free) = match db {
+            Db::Sqlite => (
+                "CREATE TRIGGER stays BEFORE DELETE ON audit WHEN OLD.id = 7 BEGIN SELECT RAISE(IGNORE); END;",
+                "DROP TRIGGER stays;",
+            ),
+            Db::Postgres => (
+                "CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id = 7 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+                 CREATE TRIGGER stays BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION stays();",
+                "DROP TRIGGER stays ON audit;",
+            ),
+            // There a trigger can only refuse, which is an error of the statement.
+            Db::Mariadb => continue,
+        };
+        run_sql(&two.rows, keep);
+        for _ in 0..2 {
+            let output = two.project.run(&["run", "audit"]).expect_code(1);
+            assert!(output.stderr.contains("a trigger, a rule or row security"), "{db:?} {output:?}");
+            two.assert_whole(20);
+        }
+        run_sql(&two.rows, free);
+        two.project.run(&["run", "audit"]).expect_code(0);
+        two.assert_whole(20);
+        assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 0, "{db:?}");
     }
 }

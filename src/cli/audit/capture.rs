@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::super::Cli;
-use crate::control::{Exit, Failure, Site, capturing};
+use crate::control::{Exit, Failure, capturing};
 use crate::names::StoreName;
 use crate::store::capture;
 
@@ -22,7 +22,7 @@ pub struct CaptureArgs {
 
 /// Prints, installs or takes away.
 pub fn capture(cli: &Cli, args: &CaptureArgs) -> Result<Exit, Failure> {
-    let site = Site::open(&cli.config)?;
+    let site = cli.site()?;
     let found = capturing::of_store(&site, &args.store)?;
     let database = site
         .stores

@@ -4,11 +4,12 @@
 //! by its key alone, under the guard of the holds and the condition of the rule; its seal is forgotten when it is gone. So
 //! whatever is killed, and whenever, summaries and rows that are not sealed amount to the rows that were ever written. What
 //! a killed run has sealed is purged before anything else is folded; a sealed row that a hold keeps meanwhile stays sealed,
-//! and is folded no second time. Both databases fence the job by its token. Tests: `audit_rollup::across`.
+//! and is folded no second time. Seals of the same job for another table, or of another job for this one, stop everything.
+//! Nothing is purged without leave to go on. Both databases fence the job by its token. Tests: `audit_rollup::across`.
 
 use std::time::Instant;
 
-use super::fold::{Folded, Stretch, add_groups, doubt, merge_small, one};
+use super::fold::{Folded, Once, Stretch, add_groups, doubt, merge_small, one, seal};
 use super::proof::Proof;
 use super::summary::Folding;
 use crate::graph::Node;
@@ -16,12 +17,13 @@ use crate::names::StoreName;
 use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::removal::{
-    Committed, Context, Done, Part, RemovalError, Task, Undone, enter_gate, next_id, note, open_store, transact_in,
+    Committed, Context, Done, Halt, Part, RemovalError, Task, Undone, enter_gate, next_id, note, open_store,
+    refused_rows, transact_in,
 };
-use crate::store::sealed::{self, Keys};
+use crate::store::sealed::{self, Keys, Whose};
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, copies};
-use crate::store::{Access, Conn, PooledConn, StoreError, TextRow};
+use crate::store::{Access, Conn, Database, PooledConn, StoreError, TextRow};
 
 /// Keys that are read at a time.
 const PAGE: u64 = 5_000;
@@ -33,6 +35,7 @@ const MOST_KEPT: usize = 1_000;
 /// The other database.
 pub(super) struct Across {
     store: StoreName,
+    whose: Whose,
     conn: PooledConn,
     /// Sealed rows that stay, since a hold keeps them.
     pub kept: Keys,
@@ -44,8 +47,10 @@ impl Across {
         if folding.store == node.store {
             return Ok(None);
         }
+        let rows = context.stores.database(&node.store).map(Database::identity).unwrap_or_default();
+        let whose = Whose::of(&context.job, rows, &node.table.label());
         let conn = open_store(context, &folding.store)?;
-        Ok(Some(Self { store: folding.store.clone(), conn, kept: Vec::new() }))
+        Ok(Some(Self { store: folding.store.clone(), whose, conn, kept: Vec::new() }))
     }
 
     /// Purges what a killed run has sealed.
@@ -55,10 +60,15 @@ impl Across {
         conn: &mut Conn,
         (task, node): (&Task, &Node),
         done: &mut Done,
-    ) -> Result<(), RemovalError> {
+    ) -> Result<Option<Halt>, RemovalError> {
+        if let Some(job) = sealed::foreign(&mut self.conn, &self.whose)? {
+            return Err(self.stranger(&job, node));
+        }
         let mut after = String::new();
-        while let Some((batch, keys)) = sealed::some(&mut self.conn, &context.job, &after)? {
-            self.purge(context, conn, (task, node), (&batch, keys), done)?;
+        while let Some((batch, keys)) = sealed::some(&mut self.conn, &self.whose, &after)? {
+            if let Some(halt) = self.purge(context, conn, (task, node), (&batch, keys), done)? {
+                return Ok(Some(halt));
+            }
             after = batch;
         }
         if self.kept.len() > MOST_KEPT {
@@ -67,7 +77,16 @@ impl Across {
                 node.name
             )));
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn stranger(&self, job: &str, node: &Node) -> RemovalError {
+        let (store, Whose { job: own, source }) = (&self.store, &self.whose);
+        let whose = if job == own { "for another table or database" } else { "for the same table" };
+        RemovalError::Doubt(format!(
+            "`{}`: retentiond_sealed in store `{store}` has rows that job `{job}` sealed {whose}; they are in its summaries and perhaps not purged, so nothing is folded. Where they are rows of this table, UPDATE retentiond_sealed SET job = '{own}', source = '{source}' WHERE job = '{job}'; where their table is gone, delete them there",
+            node.name
+        ))
     }
 
     /// Folds a stretch: read here, added and sealed there, purged here. `None`: something moved, nothing was sealed.
@@ -79,35 +98,37 @@ impl Across {
         (id, stretch): (&str, &Stretch),
         folded: &mut Folded,
         done: &mut Done,
-    ) -> Result<Option<Committed>, RemovalError> {
+    ) -> Result<Once, RemovalError> {
         let started = Instant::now();
         let read = conn.transaction::<_, RemovalError>(Access::ReadOnly, |conn| read(folding, conn, node, stretch))?;
         let Some(read) = read else {
-            return Ok(Some(Committed { parts: Vec::new(), took: started.elapsed() }));
+            return Ok(Once::Done(Committed { parts: Vec::new(), took: started.elapsed() }));
         };
         let fenced = context.ledgers.get(&self.store).copied().unwrap_or_default();
-        let job = context.job.clone();
-        let keys = read.keys.clone();
+        let (keys, whose) = (read.keys.clone(), &self.whose);
         let sealed = self.conn.transaction::<(), Undone>(Access::Snapshot, |conn| {
             if fenced {
                 enter_gate(context, conn)?;
             }
             add(folding, conn, node, stretch, read, folded)?;
-            Ok(sealed::seal(conn, &job, id, &keys)?)
+            seal(context, folding, node, (id, stretch), keys.len() as u64)?;
+            Ok(sealed::seal(conn, whose, id, &keys)?)
         });
         match sealed {
             Ok(()) => {}
-            Err(Undone::Again) => return Ok(None),
-            Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => return Ok(None),
+            Err(Undone::Again) => return Ok(Once::Again),
+            Err(Undone::Failed(RemovalError::Store(error))) if error.is_transient() => return Ok(Once::Again),
             Err(Undone::Failed(error)) => return Err(error),
         }
         folded.rows = keys.len() as u64;
         let took = started.elapsed();
-        self.purge(context, conn, (task, node), (id, keys), done)?;
-        Ok(Some(Committed { parts: Vec::new(), took }))
+        // A run that ends here leaves seals behind, and the next one begins with them.
+        let halted = self.purge(context, conn, (task, node), (id, keys), done)?;
+        Ok(halted.map_or(Once::Done(Committed { parts: Vec::new(), took }), Once::Halted))
     }
 
-    /// Deletes sealed rows by their keys and forgets the seals of those that are gone.
+    /// Deletes sealed rows by their keys and forgets the seals of those that are gone. A row that stays although nothing
+    /// holds it stops the run: whatever keeps it would keep it for ever.
     fn purge(
         &mut self,
         context: &mut Context<'_>,
@@ -115,17 +136,25 @@ impl Across {
         (task, node): (&Task, &Node),
         (batch, keys): (&str, Keys),
         done: &mut Done,
-    ) -> Result<(), RemovalError> {
+    ) -> Result<Option<Halt>, RemovalError> {
         let key = node.key_operands(&node.own());
         for part in keys.chunks(KEYS) {
+            if let Some(halt) = context.permit.next()? {
+                return Ok(Some(halt));
+            }
             let these = Expr::KeyIn(key.clone(), part.to_vec());
             let condition = context.graph.guard(node, task.due_rows(context.graph, node).and(these.clone()));
             let delete = statements::delete(node.backend, &node.at, statements::Access::Any, &condition);
+            let stayed = statements::count_guarded(node.backend, &node.at, &condition);
             let id = next_id(context);
             let mut tries = 0;
             let committed = loop {
                 let part = transact_in(context, conn, task, node, (&id, Access::ReadWrite), |conn| {
                     let rows = conn.execute(&delete)?;
+                    let stayed = one(conn, &stayed)?.count(0).unwrap_or_default().unsigned_abs();
+                    if stayed > 0 {
+                        return Err(refused_rows(node, rows + stayed, rows));
+                    }
                     Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
                 })?;
                 tries += 1;
@@ -149,12 +178,12 @@ impl Across {
             };
             let left: Keys = conn.rows(&statements::read(node.backend, &read))?.into_iter().map(key_of).collect();
             let gone: Keys = part.iter().filter(|key| !left.contains(key)).cloned().collect();
-            let job = context.job.clone();
+            let whose = &self.whose;
             self.conn
-                .transaction::<(), StoreError>(Access::ReadWrite, |conn| sealed::forget(conn, &job, batch, &gone))?;
+                .transaction::<(), StoreError>(Access::ReadWrite, |conn| sealed::forget(conn, whose, batch, &gone))?;
             self.kept.extend(left);
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -3,31 +3,36 @@
 //! **Invariant.** The archive holds exactly the rows that the same transaction deletes: they are read under the very
 //! condition of the deletion, from one snapshot (on MariaDB they are locked), and their number is the deletion's. Only
 //! after the commit does the file become an archive; what a killed run left is settled by the ledger before anything new
-//! is begun. Tests: `archives`.
+//! is begun. Settling and expiring happen behind the gate, with the job's lease and leave to go on, and are in the trail
+//! before. Tests: `archives`.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::fold::{Stretch, doubt};
 use super::summary::Reader;
-use crate::archive::{self, ArchiveError, Archived, Format, Frame, Manifest, Recipient, Writer};
+use crate::archive::{self, ArchiveError, Archived, Format, Frame, Manifest, Recipient, Shelved, Writer};
 use crate::config::document::Document;
 use crate::config::period::Keep;
 use crate::files::Shelf;
 use crate::graph::Node;
 use crate::names::{JobName, StoreName};
 use crate::redact::Sealed;
-use crate::removal::{RemovalError, Undone};
+use crate::removal::{Context, Halt, RemovalError, Task, Undone, blocked, next_id, transact_in};
 use crate::store::catalog::TypeClass;
 use crate::store::target::{Operand, copies};
 use crate::store::url::StoreUrl;
-use crate::store::{Conn, ErrorKind, StoreError, ledger};
+use crate::store::{Access, Conn, ErrorKind, StoreError, ledger};
+use crate::trail::{Act, Digest};
 
 use super::super::session::Look;
 
 /// Rows that are read and written at a time.
 const PAGE: u64 = 2_000;
+/// So often something is tried while others hold the gate.
+const PATIENCE: u32 = 50;
 
 /// Where the raw rows go before they are purged.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -39,24 +44,52 @@ pub struct ArchiveKeys {
     pub format: Format,
     /// How long an archive is kept, counted from its newest row.
     pub keep: Keep,
+    /// What the job was called before: archives of these names go when their time is over, too.
+    #[serde(default)]
+    pub formerly: Vec<JobName>,
     /// A public key of age (`"age1…"`) that archives are encrypted to. The secret key stays elsewhere.
     pub encrypt_to: Option<String>,
 }
 
 impl ArchiveKeys {
     /// The keys as plain data, for the policy.
-    pub(super) fn plain(&self) -> [(&'static str, String); 4] {
+    pub(super) fn plain(&self) -> [(&'static str, String); 5] {
         [
             ("store", self.store.to_string()),
             ("format", self.format.as_str().to_owned()),
             ("keep", self.keep.to_string()),
+            ("formerly", self.formerly.iter().map(JobName::as_str).collect::<Vec<_>>().join(" ")),
             ("encrypt_to", self.encrypt_to.clone().unwrap_or_default()),
         ]
     }
 }
 
 /// Mistakes of the keys.
-pub(super) fn check(reader: &mut Reader<'_>, keys: &ArchiveKeys, source: &Node, document: &Document) {
+pub(super) fn check(reader: &mut Reader<'_>, (keys, keep): (&ArchiveKeys, &Keep), source: &Node, document: &Document) {
+    let longer = match (&keys.keep, keep) {
+        (Keep::For(archives), Keep::For(rows)) => {
+            archives.never_shorter_than(rows) && !rows.never_shorter_than(archives)
+        }
+        (Keep::Forever, _) => true,
+        (Keep::For(_), Keep::Forever) => false,
+    };
+    if !longer {
+        let message =
+            format!("rows are {keep} old when they are archived; with this keep their archives would go at once");
+        reader.error(&["archive", "keep"], message, "it counts from the time of the rows: say a longer one".to_owned());
+    }
+    let of_rows =
+        document.data.iter().find(|(_, entry)| entry.file.as_ref().is_some_and(|file| file.store == keys.store));
+    if let Some((data, _)) = of_rows {
+        let message = format!("store `{}` has the files of `{data}`; archives need a store of their own", keys.store);
+        reader.error(&["archive", "store"], message, None);
+    }
+    for (place, name) in keys.formerly.iter().enumerate() {
+        if document.jobs.keys().any(|job| job.in_file() == name.in_file()) {
+            let message = format!("job `{name}` is in the file, and looks after its archives itself");
+            reader.error(&["archive", "formerly", &place.to_string()], message, None);
+        }
+    }
     match document.stores.get(&keys.store) {
         None => {
             let near = crate::config::diagnostic::did_you_mean(
@@ -99,6 +132,12 @@ pub(super) struct Archiving {
     order: Vec<Operand>,
     job: String,
     run: String,
+    store: StoreName,
+    keep: Keep,
+    /// The zone and the instant that `keep` counts back from.
+    present: (Tz, DateTime<Utc>),
+    /// The folders of former names.
+    former: Vec<Shelf>,
 }
 
 impl Archiving {
@@ -113,8 +152,10 @@ impl Archiving {
             StoreError::new(ErrorKind::Unreachable, format!("the file store `{}` is not open", keys.store))
         })?;
         let shelf = root
-            .shelf(job.as_str(), true)?
+            .shelf(job.in_file(), true)?
             .ok_or_else(|| RemovalError::Refused(format!("the folder of archives in `{}` went away", keys.store)))?;
+        let former = keys.formerly.iter().map(|name| root.shelf(name.in_file(), false));
+        let former = former.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
         let scope = node.own();
         let operand = |column: &crate::store::catalog::Column| Operand { scope: scope.clone(), column: column.clone() };
         let order: Vec<Operand> =
@@ -133,21 +174,99 @@ impl Archiving {
             order,
             job: job.to_string(),
             run: run.to_owned(),
+            store: keys.store.clone(),
+            keep: keys.keep.clone(),
+            present: (look.document.timezone, look.now),
+            former,
         })
     }
 
     /// Settles what a killed run left behind.
-    pub fn recover(&self, conn: &mut Conn) -> Result<(u64, u64), RemovalError> {
-        archive::recover(&self.shelf, |batch| Ok(ledger::has(conn, batch)?))
+    pub fn settle(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        (task, node): (&Task, &Node),
+    ) -> Result<Option<Halt>, RemovalError> {
+        self.behind_the_gate(context, conn, (task, node), |context, conn| {
+            let known = |batch: &str| Ok(ledger::has(conn, batch)?);
+            let left = archive::unsettled::<RemovalError>(&self.shelf, node.store.as_str(), known)?;
+            let (kept, undone) = left.counts();
+            if kept + undone > 0 {
+                let (data, store) = (node.name.clone(), self.store.clone());
+                context.permit.trail().record(vec![Act::ArchivesSettled { data, store, kept, undone }])?;
+            }
+            Ok(left.settle(&self.shelf)?)
+        })
     }
 
-    /// Writes the rows of a stretch; they stay pending.
+    /// Removes what its `keep` has run out for, each behind the gate. What is broken stays, and is said at the end.
+    pub fn expire(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        (task, node): (&Task, &Node),
+    ) -> Result<Option<Halt>, RemovalError> {
+        let mut broken = None;
+        for shelf in self.former.iter().chain([&self.shelf]) {
+            let folder = archive::survey(shelf)?;
+            broken = broken.or_else(|| folder.broken.into_iter().next());
+            let (zone, now) = self.present;
+            for old in folder.shelved.iter().filter(|old| archive::is_over(old, &self.keep, zone, now)) {
+                let removed = self
+                    .behind_the_gate(context, conn, (task, node), |context, _| self.remove(context, shelf, old, node));
+                if let Some(halt) = removed? {
+                    return Ok(Some(halt));
+                }
+            }
+        }
+        broken.map_or(Ok(None), |error| {
+            Err(RemovalError::Doubt(format!("{error}; `retentiond archive verify` tells more")))
+        })
+    }
+
+    fn remove(&self, context: &Context<'_>, shelf: &Shelf, old: &Shelved, node: &Node) -> Result<(), RemovalError> {
+        let said = &old.manifest;
+        let sha256 = Digest::parse(&said.sha256)
+            .ok_or_else(|| RemovalError::Doubt(format!("the manifest of archive {} has no SHA-256", said.batch)))?;
+        let data = said.data.parse().unwrap_or_else(|_| node.name.clone());
+        context.permit.trail().record(vec![Act::ArchiveExpired { data, store: self.store.clone(), sha256 }])?;
+        Ok(archive::remove(shelf, old)?)
+    }
+
+    /// Does something in a transaction behind the gate: nobody takes the job over meanwhile.
+    fn behind_the_gate(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        (task, node): (&Task, &Node),
+        mut work: impl FnMut(&Context<'_>, &mut Conn) -> Result<(), RemovalError>,
+    ) -> Result<Option<Halt>, RemovalError> {
+        for _ in 0..PATIENCE {
+            if let Some(halt) = context.permit.next()? {
+                return Ok(Some(halt));
+            }
+            let id = next_id(context);
+            let context = &*context;
+            let done = transact_in(context, conn, task, node, (&id, Access::ReadWrite), |conn| {
+                work(context, conn).map(|()| Vec::new()).map_err(Undone::Failed)
+            })?;
+            if done.is_some() {
+                return Ok(None);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Err(blocked(node))
+    }
+
+    /// Writes the rows of a stretch, and says so in the trail; they stay pending.
     pub fn write(
         &self,
+        context: &Context<'_>,
         conn: &mut Conn,
         node: &Node,
         stretch: &Stretch,
-        (batch, now): (&str, DateTime<Utc>),
+        batch: &str,
     ) -> Result<Manifest, Undone> {
         let table = node.table.label();
         let frame = Frame {
@@ -188,7 +307,12 @@ impl Archiving {
         let Some(period) = period else {
             return Err(doubt(format!("`{}`: the rows of an archive have no time", node.name)));
         };
-        writer.finish(period, now).map_err(failed)
+        let manifest = writer.finish(period, context.clock.now()).map_err(failed)?;
+        let sha256 = Digest::parse(&manifest.sha256).ok_or_else(|| doubt("a SHA-256 is none".to_owned()))?;
+        let (data, store, rows) = (node.name.clone(), self.store.clone(), manifest.rows);
+        let written = Act::ArchiveWritten { data, store, rows, sha256 };
+        context.permit.trail().record(vec![written]).map_err(|error| Undone::Failed(error.into()))?;
+        Ok(manifest)
     }
 
     /// After the commit.
@@ -199,11 +323,6 @@ impl Archiving {
     /// After a rollback that is certain.
     pub fn undone(&self, batch: &str) -> Result<(), RemovalError> {
         archive::undo(&self.shelf, batch).map_err(error)
-    }
-
-    /// Removes what its `keep` has run out for.
-    pub fn expire(&self, keep: &Keep, look: &Look<'_>) -> Result<u64, RemovalError> {
-        archive::expire(&self.shelf, keep, look.document.timezone, look.now).map_err(error)
     }
 }
 

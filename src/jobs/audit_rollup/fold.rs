@@ -4,17 +4,21 @@
 //! condition, and see the same rows (on PostgreSQL folding and deleting may be one statement). What the summaries grew by is
 //! what the rows amount to ([`super::proof`]); else nothing of it happens.
 
+use chrono::{DateTime, Utc};
+
 use super::proof::Proof;
 use super::summary::Folding;
 use crate::archive::Manifest;
 use crate::graph::Node;
+use crate::names::DataName;
 use crate::redact::Sealed;
-use crate::removal::{Part, RemovalError, Undone, refused_rows};
+use crate::removal::{Committed, Context, Halt, Part, RemovalError, Undone, refused_rows};
 use crate::store::target::rollup::{Group, OTHER, Periods};
 use crate::store::target::{Guarded, statements};
 use crate::store::{Backend, Conn, Stmt, StoreError, TextRow};
 
 use crate::plan::Action;
+use crate::trail::{Act, Digest};
 
 /// Rows of one transaction, where a period cannot be cut.
 const MOST_ROWS: u64 = 1_000_000;
@@ -23,6 +27,8 @@ const MOST_ROWS: u64 = 1_000_000;
 pub(super) struct Stretch {
     /// The periods that they lie in.
     pub periods: Periods,
+    /// Where these begin and end.
+    pub span: (DateTime<Utc>, DateTime<Utc>),
     /// Which rows.
     pub rows: Guarded,
     /// Whether nothing of these periods is left afterwards.
@@ -40,6 +46,16 @@ pub(super) struct Folded {
     pub moved: bool,
     /// The archive that its rows were written to.
     pub archived: Option<Manifest>,
+}
+
+/// How the attempt at a stretch ended.
+pub(super) enum Once {
+    /// It is folded and purged.
+    Done(Committed),
+    /// Something moved; nothing was done.
+    Again,
+    /// The run ends here.
+    Halted(Halt),
 }
 
 /// Writes the rows of a stretch to an archive, within its transaction.
@@ -119,6 +135,20 @@ pub(super) fn fold(
     Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
 }
 
+/// The trail says what is folded before it counts: the transaction that does it is not committed yet.
+pub(super) fn seal(
+    context: &Context<'_>,
+    folding: &Folding,
+    node: &Node,
+    (batch, stretch): (&str, &Stretch),
+    rows: u64,
+) -> Result<(), Undone> {
+    let seal = Digest::parse(batch).ok_or_else(|| doubt(format!("batch `{batch}` has no name for the trail")))?;
+    let (data, into, (from, to)) = (node.name.clone(), folding.into.clone(), stretch.span);
+    let sealed = Act::RollupSeal { data, into, from, to, rows, seal };
+    context.permit.trail().record(vec![sealed]).map_err(|error| Undone::Failed(error.into()))
+}
+
 /// Adds each group to the summary that it has, or makes one.
 pub(super) fn add_groups(
     folding: &Folding,
@@ -190,6 +220,13 @@ pub(super) fn wrong(node: &Node, column: &str) -> Undone {
     doubt(format!(
         "`{}`: the summaries' `{column}` does not amount to what the rows amount to; a trigger, a rule or a too narrow column changes it. Nothing was purged",
         node.name
+    ))
+}
+
+/// The numbers never settle.
+pub(super) fn unsteady(data: &DataName) -> RemovalError {
+    RemovalError::Doubt(format!(
+        "`{data}`: the summaries do not amount to what the rows amount to, however often it is tried; a trigger or a rule changes one of them, or late rows come faster than they are folded. Nothing was purged"
     ))
 }
 

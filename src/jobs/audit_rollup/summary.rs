@@ -38,6 +38,8 @@ pub(super) struct Folding {
     pub least: u64,
     /// The summaries' store.
     pub store: StoreName,
+    /// Their entry.
+    pub into: DataName,
     label: Label,
 }
 
@@ -146,7 +148,7 @@ pub(super) fn resolve(
     let into = entry(reader, graph, document, &spec.into, "into")?;
     check_source(reader, source, graph);
     if let Some(keys) = &spec.archive {
-        super::archiving::check(reader, keys, source, document);
+        super::archiving::check(reader, (keys, &spec.keep), source, document);
     }
     if source.store != into.store {
         check_across(reader, spec, source, into);
@@ -169,7 +171,14 @@ pub(super) fn resolve(
         let help = "leave `distinct` out, by way of `columns`".to_owned();
         reader.error(&["columns"], "numbers of different values need the rows in the summaries' own store", help);
     }
-    (!reader.failed).then_some(Folding { rollup, calendar, least, label, store: into.store.clone() })
+    (!reader.failed).then_some(Folding {
+        rollup,
+        calendar,
+        least,
+        label,
+        store: into.store.clone(),
+        into: into.name.clone(),
+    })
 }
 
 fn entry<'g>(

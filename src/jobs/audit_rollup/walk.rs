@@ -8,10 +8,9 @@ use chrono::{DateTime, Utc};
 
 use super::across::Across;
 use super::archiving::Archiving;
-use super::fold::{self, Folded, Stretch};
+use super::fold::{self, Folded, Once, Stretch, seal, unsteady};
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
-use crate::names::DataName;
 use crate::redact::Sealed;
 use crate::removal::{
     Committed, Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, settle, transact_in,
@@ -84,19 +83,34 @@ pub(super) fn run(
     let Some(node) = context.graph.node(&task.root) else { return Ok(None) };
     let Some(age) = &node.age else { return Ok(None) };
     let mut conn = open(context, node, false)?;
+    let mut expired = Ok(None);
     match archiving {
-        Some(archiving) => drop(archiving.recover(&mut conn)?),
+        Some(archiving) => {
+            if let Some(halt) = archiving.settle(context, &mut conn, (task, node))? {
+                return Ok(Some(halt));
+            }
+            expired = archiving.expire(context, &mut conn, (task, node));
+            if let Ok(Some(halt)) = expired {
+                return Ok(Some(halt));
+            }
+        }
         // Rows, summaries and ledger row are one transaction: a server that crashes forgets all of it or none.
         None if folding.store == node.store => conn.hurry()?,
         None => {}
     }
     let mut across = Across::open(context, folding, node)?;
-    if let Some(across) = &mut across {
-        across.settle(context, &mut conn, (task, node), done)?;
+    if let Some(across) = &mut across
+        && let Some(halt) = across.settle(context, &mut conn, (task, node), done)?
+    {
+        return Ok(Some(halt));
     }
     let ended = walk(context, &mut conn, (folding, archiving, across, task, node, age), end, done);
     settle(context, &mut conn, &node.store)?;
-    ended
+    // An archive that is broken keeps no row from being folded.
+    match ended? {
+        None => expired,
+        halt => Ok(halt),
+    }
 }
 
 type Parts<'t> = (&'t Folding, Option<&'t Archiving>, Option<Across>, &'t Task, &'t Node, &'t Age);
@@ -113,19 +127,27 @@ fn walk(
         Backend::Mysql | Backend::Sqlite => (LARGEST_ROW_STORES, SMALLEST_ROW_STORES),
     };
     let throttle = Throttle::begin(context.pace, conn, largest, smallest)?;
-    let key = node.key_operands(&node.own());
-    // What is in a summary already and must stay is not folded again, not even when its hold ends during the run.
-    let kept = across.as_ref().map(|across| across.kept.clone()).filter(|kept| !kept.is_empty());
-    let fresh = kept.map_or_else(Expr::always, |kept| Expr::Not(Box::new(Expr::KeyIn(key, kept))));
-    let rows = task.rows(context.graph, node).and(fresh.clone());
-    let due = task.due_rows(context.graph, node).and(fresh);
     let time = age.operand(&node.own());
-    let graph = context.graph;
+    let (graph, none) = (context.graph, Expr::always());
+    let (rows, due) = (none.clone(), none);
     let mut walk = Walk { graph, folding, archiving, across, task, node, age, time, rows, due, end, throttle };
+    walk.leave_out();
     walk.all(context, conn, done)
 }
 
 impl Walk<'_> {
+    /// What is in a summary already and must stay is not folded again, not even when its hold ends during the run.
+    fn leave_out(&mut self) {
+        let (node, kept) = (self.node, self.across.as_ref().map_or(&[][..], |across| &across.kept));
+        let fresh = if kept.is_empty() {
+            Expr::always()
+        } else {
+            Expr::Not(Box::new(Expr::KeyIn(node.key_operands(&node.own()), kept.to_vec())))
+        };
+        self.rows = self.task.rows(self.graph, node).and(fresh.clone());
+        self.due = self.task.due_rows(self.graph, node).and(fresh);
+    }
+
     fn all(
         &mut self,
         context: &mut Context<'_>,
@@ -141,14 +163,12 @@ impl Walk<'_> {
             let Some(next) = self.next(conn, &place)? else { return Ok(None) };
             let mut folded = Folded::default();
             let id = next_id(context);
-            let (folding, node) = (self.folding, self.node);
-            let committed = match &mut self.across {
-                Some(across) => {
-                    let rows = (folding, self.task, node);
-                    across.fold(context, conn, rows, (id.as_str(), &next.stretch), &mut folded, done)?
-                }
-                None => self.fold(context, conn, (id.as_str(), &next.stretch), &mut folded)?,
+            let committed = match self.once(context, conn, (id.as_str(), &next.stretch), &mut folded, done)? {
+                Once::Halted(halt) => return Ok(Some(halt)),
+                Once::Done(committed) => Some(committed),
+                Once::Again => None,
             };
+            let node = self.node;
             let Some(committed) = committed else {
                 moved = if folded.moved { moved + 1 } else { 0 };
                 if moved > PATIENCE {
@@ -181,9 +201,32 @@ impl Walk<'_> {
             place = Place { low: Some(next.low), begins: next.more, single: false, wider: 0 };
             context.transactions.push(committed.took);
             note(context, self.task, &committed, done);
+            if let (Some(archiving), Some(manifest)) = (self.archiving, &folded.archived) {
+                archiving.committed(manifest)?;
+            }
             self.throttle.committed(folded.rows, committed.took);
             self.throttle.wait(conn, &context.stop)?;
         }
+    }
+
+    /// Folds a stretch and purges it: here, or across two databases.
+    fn once(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        (id, stretch): (&str, &Stretch),
+        folded: &mut Folded,
+        done: &mut Done,
+    ) -> Result<Once, RemovalError> {
+        let Some(across) = &mut self.across else {
+            return Ok(self.fold(context, conn, (id, stretch), folded)?.map_or(Once::Again, Once::Done));
+        };
+        let kept = across.kept.len();
+        let ended = across.fold(context, conn, (self.folding, self.task, self.node), (id, stretch), folded, done)?;
+        if across.kept.len() > kept {
+            self.leave_out();
+        }
+        Ok(ended)
     }
 
     /// Folds a stretch and purges it, in one transaction.
@@ -195,22 +238,21 @@ impl Walk<'_> {
         folded: &mut Folded,
     ) -> Result<Option<Committed>, RemovalError> {
         let (folding, node) = (self.folding, self.node);
-        let now = context.clock.now();
-        let mut write = self
-            .archiving
-            .map(|archiving| move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now)));
+        let mut write = self.archiving.map(|archiving| {
+            move |conn: &mut Conn, stretch: &Stretch| archiving.write(context, conn, node, stretch, id)
+        });
         let committed = transact_in(context, conn, self.task, node, (id, Access::Snapshot), |conn| {
-            let (periods, finishes) = (stretch.periods.clone(), stretch.finishes);
-            let stretch = Stretch { rows: stretch.rows.clone().knowing(conn.held_now()), periods, finishes };
+            let (periods, finishes, span) = (stretch.periods.clone(), stretch.finishes, stretch.span);
+            let rows = stretch.rows.clone().knowing(conn.held_now());
             let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
-            fold::fold(folding, node, conn, &stretch, archive, folded)
-        })?;
-        if let Some(archiving) = self.archiving {
-            match (&committed, &folded.archived) {
-                (Some(_), Some(manifest)) => archiving.committed(manifest)?,
-                (Some(_), None) => {}
-                (None, _) => archiving.undone(id)?,
+            let parts = fold::fold(folding, node, conn, &Stretch { rows, periods, finishes, span }, archive, folded)?;
+            if folded.rows > 0 {
+                seal(context, folding, node, (id, stretch), folded.rows)?;
             }
+            Ok(parts)
+        })?;
+        if let (None, Some(archiving)) = (&committed, self.archiving) {
+            archiving.undone(id)?;
         }
         Ok(committed)
     }
@@ -245,6 +287,7 @@ impl Walk<'_> {
         let finishes = starts.last().is_some_and(|last| calendar.next(*last) <= self.end);
         let stretch = Stretch {
             periods: self.folding.periods(self.age, &starts),
+            span: (start, to),
             rows: self.graph.guard(self.node, self.due.clone().and(within)),
             finishes,
         };
@@ -260,10 +303,15 @@ impl Walk<'_> {
         far: Option<&Sealed>,
     ) -> Result<Next, RemovalError> {
         let periods = self.folding.periods(self.age, &[start]);
+        let span = (start, self.folding.calendar.next(start).min(self.end));
         if let Some(far) = far.filter(|far| *far != first) {
             let within = self.bound(Op::AtLeast, Some(first)).and(self.bound(Op::Below, Some(far)));
-            let stretch =
-                Stretch { periods, rows: self.graph.guard(self.node, self.due.clone().and(within)), finishes: false };
+            let stretch = Stretch {
+                periods,
+                span,
+                rows: self.graph.guard(self.node, self.due.clone().and(within)),
+                finishes: false,
+            };
             return Ok(Next { stretch, low: far.clone(), more: true });
         }
         let instant = self.bound(Op::Equal, Some(first));
@@ -288,6 +336,7 @@ impl Walk<'_> {
             .map_or_else(Expr::always, |row| Expr::KeyUpTo(key, row.into_values().into_iter().flatten().collect()));
         let stretch = Stretch {
             periods,
+            span,
             rows: self.graph.guard(self.node, self.due.clone().and(instant).and(narrowed)),
             finishes: false,
         };
@@ -342,10 +391,4 @@ impl Walk<'_> {
     fn bound(&self, op: Op, value: Option<&Sealed>) -> Expr {
         value.map_or_else(Expr::always, |value| Expr::Compare(self.time.clone(), op, Scalar::Row(value.clone())))
     }
-}
-
-fn unsteady(data: &DataName) -> RemovalError {
-    RemovalError::Doubt(format!(
-        "`{data}`: the summaries do not amount to what the rows amount to, however often it is tried; a trigger or a rule changes one of them, or late rows come faster than they are folded. Nothing was purged"
-    ))
 }

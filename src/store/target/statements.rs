@@ -53,6 +53,11 @@ pub fn count(backend: Backend, table: &TableRef, time: Option<&Column>, conditio
     stmt
 }
 
+/// Counts the rows that a deletion under the guard of the holds is about.
+pub fn count_guarded(backend: Backend, table: &TableRef, rows: &Guarded) -> Stmt {
+    count(backend, table, None, rows.condition())
+}
+
 /// The greatest value of a column among the rows of a condition.
 pub fn greatest(backend: Backend, table: &TableRef, column: &Column, condition: &Expr) -> Stmt {
     extreme("max(", backend, table, column, condition)
