@@ -96,13 +96,11 @@ pub(in crate::store) fn apply(conn: &mut Conn, own_state: bool) -> Result<(), St
 /// Runs statements that make tables. They may wait for locks, unlike batches: they are run by hand, and hold none that an
 /// application could miss.
 pub(in crate::store) fn make_tables(conn: &mut Conn, sql: &str) -> Result<(), StoreError> {
-    if conn.backend() != Backend::Mysql {
-        return conn.batch(sql);
-    }
-    conn.batch("SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 30")?;
+    conn.wait_for_locks(true)?;
     let made = conn.batch(sql);
-    conn.batch(MYSQL_BATCHES)?;
-    made
+    // Within a transaction of PostgreSQL that failed nothing more can be set, and its rollback takes the wait back.
+    let reset = conn.wait_for_locks(false);
+    made.and(reset)
 }
 
 /// Takes back what a user of a pooled connection changed.

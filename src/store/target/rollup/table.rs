@@ -4,6 +4,7 @@ use crate::store::catalog::{Column, TypeClass};
 use crate::store::{Backend, Conn, Ident, Stmt, StoreError, TypeName};
 
 use super::OTHER;
+use crate::store::session::make_tables;
 
 /// What a column of a new table holds.
 #[derive(Clone, Debug)]
@@ -89,7 +90,8 @@ impl NewTable {
     /// When the role may not.
     pub fn create(&self, conn: &mut Conn) -> Result<(), StoreError> {
         for stmt in self.statements(conn.backend()) {
-            conn.execute(&stmt).map_err(|error| error.context(&format!("table {} cannot be made", self.label())))?;
+            let made = make_tables(conn, &stmt.to_text(conn.backend()));
+            made.map_err(|error| error.context(&format!("table {} cannot be made", self.label())))?;
         }
         Ok(())
     }
