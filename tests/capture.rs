@@ -4,6 +4,8 @@
 
 #[path = "support/center.rs"]
 mod center;
+#[path = "capture/small.rs"]
+mod small;
 mod support;
 
 use std::collections::BTreeMap;
@@ -181,7 +183,7 @@ fn check_notices_a_changed_table_and_the_sql_can_be_read_first() {
         assert!(!check.stderr.contains("captured") && !check.stderr.contains("retentiond_capture_"), "{check:?}");
         center.sql("configuration", "ALTER TABLE users ADD COLUMN nickname VARCHAR(40);");
         let check = center.project.run(&["check"]).expect_code(0);
-        assert!(check.stderr.contains("has changed since its changes are captured"), "{db:?} {check:?}");
+        assert!(check.stderr.contains("of it has changed since its changes are captured"), "{db:?} {check:?}");
         center.project.run(&["audit", "capture", "configuration", "--apply"]).expect_code(0);
         let check = center.project.run(&["check"]).expect_code(0);
         assert!(!check.stderr.contains("has changed since"), "{db:?} {check:?}");

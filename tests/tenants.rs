@@ -166,6 +166,63 @@ fn a_person_is_one_tenants_alone() {
     );
 }
 
+/// What a rollup archives, what `after_rollup` waits for, and what is captured: each tenant has its own.
+#[test]
+fn archives_waiting_and_captures_are_each_tenants_own() {
+    let of = |name: &str| (name.to_owned(), format!("sqlite:{{dir}}/{name}.db"));
+    let jobs = "keep = \"2 years\"\n[stores.archive]\n[data.log_daily]\nstore = \"main\"\ntable = \"log_daily\"\n\
+        category = \"reporting_data\"\n[data.marks]\nstore = \"main\"\ntable = \"marks\"\ncategory = \"reporting_data\"\n\
+        time = { column = \"made_at\", format = \"%Y-%m-%d %H:%M:%S\", zone = \"UTC\" }\n[jobs.roll]\n\
+        kind = \"audit_rollup\"\ndata = \"log\"\nkeep = \"2 years\"\nbucket = \"month\"\ninto = \"log_daily\"\n\
+        archive = { store = \"archive\", format = \"csv.gz\", keep = \"10 years\" }\n[jobs.marks]\n\
+        kind = \"retention_purge\"\ndata = [\"marks\"]\nkeep = \"2 years\"\nafter_rollup = \"roll\"\n";
+    let tenants = Tenants::new("sqlite:{dir}/state.db", &[of("acme"), of("beta")], "");
+    let project = &tenants.project;
+    let mut file = std::fs::read_to_string(project.path("jobs.toml")).unwrap();
+    file = file.replace(
+        "[jobs.log]\nkind = \"retention_purge\"\ndata = [\"log\"]\nkeep = \"2 years\"",
+        &jobs["keep = \"2 years\"\n".len()..],
+    );
+    file = file.replace("[data.log]\n", "[data.log]\nbelongs_to = { data = \"marks\", by = \"mark\" }\n");
+    for name in ["acme", "beta"] {
+        tenants.sql(
+            name,
+            "CREATE TABLE marks (id INTEGER NOT NULL PRIMARY KEY, made_at TIMESTAMP);
+             INSERT INTO marks VALUES (1, '2020-01-01 10:00:00'); ALTER TABLE log ADD COLUMN mark INTEGER; CREATE INDEX log_mark ON log (mark);
+             UPDATE log SET mark = 1 WHERE id = 2;",
+        );
+        std::fs::create_dir(project.path(&format!("{name}-archive"))).unwrap();
+        write!(
+            file,
+            "[tenants.{name}.stores.archive]\nurl = \"file:{}\"\n",
+            project.path(&format!("{name}-archive")).display()
+        )
+        .unwrap();
+    }
+    project.write_jobs(&file);
+    for store in ["main", "archive"] {
+        project.run(&["init", store]).expect_code(0);
+    }
+    let marks = |name: &str| tenants.sql(name, "SELECT count(*) FROM marks;");
+    project.run(&["run", "marks@acme"]);
+    assert_eq!(marks("acme"), "1", "what lies below it is not folded yet");
+    project.run(&["run", "roll@acme", "marks@acme"]).expect_code(0);
+    assert_eq!((tenants.left("acme"), tenants.left("beta")), ("1".to_owned(), "2".to_owned()));
+    assert_eq!((marks("acme"), marks("beta")), ("0".to_owned(), "1".to_owned()));
+    assert_eq!(names(&tenants.json(&["archive", "list"], 0), "archives", "job"), ["roll@acme"]);
+    assert!(names(&tenants.json(&["archive", "list", "roll", "--tenant", "beta"], 0), "archives", "job").is_empty());
+    tenants.sql("acme", "CREATE TABLE again AS SELECT * FROM log WHERE 0;");
+    project.run(&["archive", "restore", "roll", "--into", "again"]).expect_code(2);
+    project.run(&["archive", "restore", "roll@acme", "--into", "again"]).expect_code(0);
+    assert_eq!(tenants.sql("acme", "SELECT count(*) FROM again;"), "1");
+    project.run(&["audit", "capture", "main", "--apply"]).expect_code(2);
+    project.run(&["audit", "capture", "main", "--apply", "--tenant", "beta"]).expect_code(0);
+    for name in ["acme", "beta"] {
+        let triggers = tenants.sql(name, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger';");
+        assert_eq!(triggers == "0", name == "acme", "{name}");
+    }
+}
+
 /// The slots of each job in the state, with their outcomes.
 fn slots(state: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let rows = run_sql(state, "SELECT job, slot, outcome FROM slots WHERE ended_at IS NOT NULL ORDER BY job, slot;");

@@ -7,21 +7,20 @@ use super::site::Site;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::values::AuditMode;
-use crate::graph::Graph;
 use crate::graph::stores::Stores;
+use crate::graph::{Graph, Node};
 use crate::names::StoreName;
-use crate::store::capture;
 use crate::store::catalog::Catalog;
-use crate::store::target::capture::{CHANGES, Capture, Values};
+use crate::store::pool::PooledConn;
+use crate::store::target::capture::{CHANGES, Capture, Home, Values};
+use crate::store::{Backend, capture};
 
-/// What is to be captured in one store.
+/// A database whose changes are or are to be captured.
 pub struct Capturing {
-    /// Each mapped table whose changes are to be captured.
-    pub wanted: Vec<Capture>,
-    /// Tables that are captured and should not be.
-    pub unwanted: Vec<Capture>,
-    /// Whether the table of changes is there.
-    pub is_there: bool,
+    conn: PooledConn,
+    catalog: Catalog,
+    home: Home,
+    wanted: Vec<Capture>,
 }
 
 /// Looks at the mapped tables of a store. The table of changes itself is not captured, nor what the map leaves out.
@@ -33,36 +32,82 @@ pub fn of_store(site: &Site, store: &StoreName) -> Result<Capturing, Failure> {
         .stores
         .database(store)
         .ok_or_else(|| Failure::new(Exit::Usage, format!("error: there is no database `{store}` in the file")))?;
-    let catalog = Catalog::read(&mut *database.conn()?)?;
-    let mut capturing = Capturing { wanted: Vec::new(), unwanted: Vec::new(), is_there: capture::is_there(&catalog) };
-    for (capture, wanted) in captures(&site.loaded.document, &site.graph, store) {
-        let capture = capture.map_err(|why| Failure::new(Exit::Configuration, format!("error: {why}")))?;
-        if wanted { &mut capturing.wanted } else { &mut capturing.unwanted }.push(capture);
+    let mut conn = database.conn()?;
+    let catalog = Catalog::read(&mut conn)?;
+    let wrong = |why: String| Failure::new(Exit::Configuration, format!("error: {why}"));
+    let home = Home::of(&catalog).map_err(wrong)?;
+    let wanted = captures(&site.loaded.document, &site.graph, store, &home);
+    let wanted = wanted.into_iter().collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    Ok(Capturing { conn, catalog, home, wanted })
+}
+
+impl Capturing {
+    /// How many tables are captured.
+    pub fn tables(&self) -> usize {
+        self.wanted.len()
     }
-    Ok(capturing)
-}
 
-/// The entries of a store, and whether each is to be captured.
-fn captures<'a>(
-    document: &'a Document,
-    graph: &'a Graph,
-    store: &'a StoreName,
-) -> impl Iterator<Item = (Result<Capture, String>, bool)> + 'a {
-    let mut tables: Vec<String> = Vec::new();
-    graph.children_first().filter(move |node| node.store == *store).filter_map(move |node| {
-        let mode = document.data.get(node.name.as_str())?.audit.unwrap_or_default();
-        // Two entries may describe one table; it is captured once.
-        if node.table.name.as_str() == CHANGES || tables.contains(&node.table.label()) {
-            return None;
+    /// The statements that install all of it, and take away what is installed besides.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub fn installation(&mut self) -> Result<Vec<String>, Failure> {
+        Ok(capture::installation(&mut self.conn, &self.catalog, &self.home, &self.wanted)?)
+    }
+
+    /// Installs all of it.
+    ///
+    /// # Errors
+    /// When the role may not.
+    pub fn install(&mut self) -> Result<(), Failure> {
+        let statements = self.installation()?;
+        Ok(capture::run(&mut self.conn, &statements)?)
+    }
+
+    /// Takes every trigger of ours away, whether its entry is still in the map or not; what was captured stays.
+    ///
+    /// # Errors
+    /// When the role may not, or a trigger is there afterwards.
+    pub fn remove(&mut self) -> Result<(), Failure> {
+        let statements = capture::removal(&mut self.conn, &self.catalog, &self.home)?;
+        capture::run(&mut self.conn, &statements)?;
+        let after = Catalog::read(&mut self.conn)?;
+        match capture::live(&after).first() {
+            None => Ok(()),
+            Some((table, trigger)) => {
+                let message = format!("error: trigger `{}` on `{}` is still there", trigger.name, table.label());
+                Err(Failure::new(Exit::Failed, message))
+            }
         }
-        tables.push(node.table.label());
-        let values = if mode == AuditMode::Hash { Values::Hashed } else { Values::Plain };
-        let capture = Capture::new(node.backend, node.name.as_str(), &node.table, &node.key, values);
-        Some((capture.map_err(|why| format!("`{}` cannot be captured: {why}", node.name)), mode != AuditMode::None))
-    })
+    }
 }
 
-/// Warns of captured tables that have changed since, and of mapped ones that are not captured beside others that are.
+/// The tables of a store that are to be captured.
+fn captures(document: &Document, graph: &Graph, store: &StoreName, home: &Home) -> Vec<Result<Capture, String>> {
+    let mode = |node: &Node| document.data.get(node.name.as_str()).and_then(|entry| entry.audit).unwrap_or_default();
+    let nodes: Vec<&Node> = graph.children_first().filter(|node| node.store == *store).collect();
+    let mut tables: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    for node in nodes.iter().filter(|node| node.table.name.as_str() != CHANGES) {
+        let label = node.table.label();
+        if tables.contains(&label) {
+            continue;
+        }
+        // Several entries may describe one table: it is captured once, and as the strictest of them says.
+        let said: Vec<AuditMode> =
+            nodes.iter().filter(|other| other.table.label() == label).map(|other| mode(other)).collect();
+        tables.push(label);
+        if said.contains(&AuditMode::None) {
+            continue;
+        }
+        let values = if said.contains(&AuditMode::Hash) { Values::Hashed } else { Values::Plain };
+        let capture = Capture::new(home, node.name.as_str(), &node.table, &node.key, values);
+        found.push(capture.map_err(|why| format!("`{}` cannot be captured: {why}", node.name)));
+    }
+    found
+}
+
+/// Warns where the triggers that are there are not those that the file and the tables ask for.
 pub(super) fn warn(
     document: &Document,
     graph: &Graph,
@@ -70,23 +115,62 @@ pub(super) fn warn(
     catalogs: &BTreeMap<StoreName, Catalog>,
     diagnostics: &mut Diagnostics,
 ) -> Result<(), Failure> {
-    for (store, _) in catalogs.iter().filter(|(_, catalog)| capture::is_there(catalog)) {
-        let Some(database) = stores.database(store) else { continue };
-        let installed = capture::captured(&mut *database.conn()?)?;
-        if installed.is_empty() {
+    for (store, catalog) in catalogs {
+        let (Some(database), Ok(home)) = (stores.database(store), Home::of(catalog)) else { continue };
+        let live = capture::live(catalog);
+        let noted = if Home::is_there(catalog) { capture::captured(&mut *database.conn()?)? } else { BTreeMap::new() };
+        if noted.is_empty() && live.is_empty() {
             continue;
         }
-        for capture in captures(document, graph, store).filter_map(|(capture, wanted)| capture.ok().filter(|_| wanted))
-        {
-            let what = match installed.get(capture.data()) {
-                Some(fingerprint) if *fingerprint == capture.fingerprint() => continue,
-                Some(_) => "its table, or what the map says of it, has changed since its changes are captured",
-                None => "its changes are not captured, those of other tables of the store are",
+        let wanted: Vec<Capture> = captures(document, graph, store, &home).into_iter().filter_map(Result::ok).collect();
+        let help = format!("`retentiond audit capture {store} --apply` captures all of it");
+        let mut warn = |path: [&str; 2], message: String| {
+            let path = path.map(str::to_owned).into();
+            diagnostics.warning(path, message).with_help(Some(help.clone()));
+        };
+        // MariaDB shows triggers only to who may make them.
+        let blind = live.is_empty() && catalog.backend == Backend::Mysql;
+        if blind {
+            let message = format!(
+                "store `{store}`: the triggers that capture changes are gone, or the role may not see them (TRIGGER)"
+            );
+            warn(["stores", store.as_str()], message);
+        }
+        for capture in &wanted {
+            let (there, same) = if blind {
+                let note = noted.get(capture.data());
+                (note.is_some(), note.is_some_and(|note| *note == capture.fingerprint()))
+            } else {
+                compare(capture, &live)
             };
-            let help = format!("`retentiond audit capture {store} --apply` captures all of it");
-            let path = vec!["data".to_owned(), capture.data().to_owned()];
-            diagnostics.warning(path, format!("`{}`: {what}", capture.data())).with_help(Some(help));
+            let what = match (there, same) {
+                (_, true) => continue,
+                (true, _) => {
+                    "its table, its triggers or what the map says of it has changed since its changes are captured"
+                }
+                (false, _) => "its changes are not captured, those of other tables of the store are",
+            };
+            warn(["data", capture.data()], format!("`{}`: {what}", capture.data()));
+        }
+        let asked = |table: &str, name: &str| {
+            let own = |capture: &&Capture| capture.table() == table;
+            wanted.iter().filter(own).any(|capture| capture.triggers().iter().any(|(own, _)| own == name))
+        };
+        for (table, trigger) in live.iter().filter(|(table, trigger)| !asked(&table.label(), &trigger.name)) {
+            let message = format!("`{}` is captured by `{}`, and nothing asks for it", table.label(), trigger.name);
+            warn(["stores", store.as_str()], message);
         }
     }
     Ok(())
+}
+
+/// Whether triggers of a capture are there, and whether they are all of them and do what they should.
+fn compare(capture: &Capture, live: &[capture::Live<'_>]) -> (bool, bool) {
+    let of_table = |name: &str| {
+        let own = live.iter().find(|(table, trigger)| table.label() == capture.table() && trigger.name == name);
+        own.map(|(_, trigger)| trigger.body.as_str())
+    };
+    let triggers = capture.triggers();
+    let there = triggers.iter().any(|(name, _)| of_table(name).is_some());
+    (there, triggers.iter().all(|(name, body)| of_table(name).is_some_and(|live| live.contains(body.as_str()))))
 }

@@ -1,6 +1,6 @@
 -- Changes to personal data, written by triggers (retentiond audit capture). Map this table as a data entry with a keep of
 -- its own: new values are personal data too.
-CREATE TABLE retentiond_changes (
+CREATE TABLE IF NOT EXISTS retentiond_changes (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     changed_at DATETIME(6) NOT NULL,
     actor VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -8,15 +8,15 @@ CREATE TABLE retentiond_changes (
     data VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     row_key VARCHAR(400) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     attribute VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
-    new_value LONGTEXT CHARACTER SET utf8mb4
+    new_value LONGTEXT CHARACTER SET utf8mb4,
+    KEY retentiond_changes_at (changed_at),
+    KEY retentiond_changes_row (data, row_key)
 ) ENGINE = InnoDB;
-CREATE INDEX retentiond_changes_at ON retentiond_changes (changed_at);
-CREATE INDEX retentiond_changes_row ON retentiond_changes (data, row_key);
-CREATE TABLE retentiond_captured (
+CREATE TABLE IF NOT EXISTS retentiond_captured (
     data VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
     fingerprint VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
 ) ENGINE = InnoDB;
 -- The key of hashed values: whoever may read it can try values out.
-CREATE TABLE retentiond_capture_key (
+CREATE TABLE IF NOT EXISTS retentiond_capture_key (
     secret VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
 ) ENGINE = InnoDB;
