@@ -24,9 +24,24 @@ struct Office {
 
 impl Office {
     fn open() -> Self {
+        Self::with(|policy, _| policy)
+    }
+
+    /// Two tenants, each with a shop of its own.
+    fn of_tenants() -> Self {
+        Self::with(|policy, desk| {
+            std::fs::copy(desk.project.path("shop.db"), desk.project.path("b.db")).unwrap();
+            let shop = format!("url = \"sqlite:{}\"\n", desk.project.path("shop.db").display());
+            let other = format!("url = \"sqlite:{}\"\n", desk.project.path("b.db").display());
+            let tenants = format!("[tenants.a.stores.shop]\n{shop}[tenants.b.stores.shop]\n{other}[people.user]");
+            policy.replacen(&shop, "", 1).replacen("[people.user]", &tenants, 1)
+        })
+    }
+
+    fn with(change: impl Fn(String, &Desk) -> String) -> Self {
         let desk = Desk::new("allow_plain = true\n");
         let policy = std::fs::read_to_string(desk.project.path("jobs.toml")).unwrap();
-        desk.project.write("jobs.toml", policy + ROLES);
+        desk.project.write("jobs.toml", change(policy, &desk) + ROLES);
         let daemon = desk.project.spawn(&["serve", "--socket", "control.sock", "--log", "warn"]);
         let office = Self { desk, daemon };
         let until = Instant::now() + Duration::from_secs(60);
@@ -43,6 +58,17 @@ impl Office {
             open(private, 0o600);
         }
         office
+    }
+
+    /// What anybody may ask of a socket, asked by root.
+    fn root_says(&self, args: &[&str]) -> Output {
+        self.desk.project.run(&[args, &["--socket", "control.sock"]].concat())
+    }
+
+    /// The records of a type in the trail, oldest first.
+    fn records(&self, kind: &str) -> Vec<serde_json::Value> {
+        let shown = self.desk.project.run(&["audit", "show", "--type", kind, "--format", "json"]).expect_code(0).json();
+        shown["records"].as_array().unwrap_or_else(|| panic!("{shown}")).clone()
     }
 
     /// A command of somebody who is in this group, and in no other.
@@ -105,10 +131,21 @@ fn each_role_may_do_what_is_its_own_and_nothing_else() {
             assert!(!said.stdout.to_lowercase().contains(CANARY) && !said.stderr.to_lowercase().contains(CANARY));
         }
     }
+    // An operator sees how things stand: that something is overdue, too.
+    for (group, args) in [("daemon", &["status"][..]), ("mail", &["status", "--format", "json"])] {
+        let shown = office.says(group, args);
+        assert_eq!(shown.code, Some(4), "{shown:?}");
+        assert!(shown.stdout.contains("NOT within policy") || shown.json()["within_policy"] == false, "{shown:?}");
+    }
+    let refused = office.says("nogroup", &["status"]);
+    assert!(refused.stderr.contains("needs the role") && refused.stdout.is_empty(), "{refused:?}");
     // Each refusal is recorded.
     let refused: usize = office.desk.trail("refusal");
-    assert_eq!(refused, commands.iter().map(|(_, may)| 5 - may.len()).sum::<usize>());
-    assert_eq!(office.desk.trail("report.requested"), 3);
+    assert_eq!(refused, commands.iter().map(|(_, may)| 5 - may.len()).sum::<usize>() + 1);
+    let roles: Vec<_> = office.records("report.requested").iter().map(|record| record["actor"].clone()).collect();
+    let by = |role: &str| serde_json::json!({ "role": role, "uid": 65534 });
+    assert_eq!(roles, [by("dpo"), by("administrator"), by("dpo")]);
+    assert!(office.records("refusal").iter().any(|record| record["actor"] == by("auditor")));
 }
 
 #[test]
@@ -164,4 +201,111 @@ fn what_is_not_understood_is_not_repeated() {
         let unknown = line.contains(&format!("\"do\":\"{CANARY}\""));
         assert!(unknown || !answer.to_string().to_lowercase().contains(CANARY), "{line}: {answer}");
     }
+}
+
+/// What ends is what the first of the two persons asked for.
+#[test]
+fn a_hold_that_was_placed_after_the_first_person_asked_stands() {
+    let office = Office::open();
+    let add = |whom: &str| office.says("games", &["hold", "add", "case-3", "--user", whom, "--why", "court"]);
+    assert_eq!(add("1").code, Some(0));
+    assert_eq!(office.says("games", &["hold", "release", "case-3"]).code, Some(0));
+    assert_eq!(add("2").code, Some(0));
+    let both = office.desk.held();
+    let second = office.root_says(&["hold", "release", "case-3"]);
+    assert!(second.code == Some(0) && second.stdout.contains("1 that nobody did not ask for stand"), "{second:?}");
+    let left = office.desk.held();
+    assert!(left > 0 && left < both, "{left} of {both}");
+    // The record is the second person's, and names the first.
+    let released = office.records("hold.release").pop().unwrap();
+    assert_eq!((&released["actor"]["uid"], &released["d"]["second"]), (&0.into(), &65534.into()), "{released}");
+    assert!(office.root_says(&["hold", "release", "case-3"]).stdout.contains("asked for the release"));
+    assert!(office.root_says(&["hold", "release", "case-3"]).stderr.contains("second person"));
+    assert_eq!((office.says("games", &["hold", "release", "case-3"]).code, office.desk.held()), (Some(0), 0));
+}
+
+/// What the command line refuses, the daemon refuses too.
+#[test]
+fn a_hold_by_way_of_the_daemon_has_the_limits_of_the_command_line() {
+    let office = Office::open();
+    office.desk.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+         INSERT INTO contacts SELECT i + 100, NULL, 'many@example.net', '2026-01-01 10:00:00', 'x' FROM n;",
+    );
+    let add = |more: &[&str]| {
+        let args = ["hold", "add", "case-4", "--customer", "email=many@example.net", "--why"];
+        office.says("games", &[&args[..], more].concat())
+    };
+    let wide = add(&["court"]);
+    assert!(wide.code == Some(4) && wide.stderr.contains("more than 1000 rows"), "{wide:?}");
+    let silent = add(&[" ", "--wide"]);
+    assert!(silent.code == Some(2) && silent.stderr.contains("--why says nothing"), "{silent:?}");
+    let narrow = add(&["court", "--from", "2026-01-01"]);
+    assert!(narrow.code == Some(2) && narrow.stderr.contains("--from"), "{narrow:?}");
+    assert_eq!(office.desk.held(), 0);
+    assert_eq!(add(&["court", "--wide"]).code, Some(0));
+    assert!(office.desk.held() >= 1_100);
+}
+
+/// Whoever floods the socket keeps nobody else out.
+#[test]
+fn many_silent_connections_are_those_of_one_user() {
+    let office = Office::open();
+    let program = "use Socket; $| = 1; for (1..200) { socket(my $s, AF_UNIX, SOCK_STREAM, 0); connect($s, sockaddr_un($ARGV[0])) or die; push @kept, $s } print \"ready\\n\"; sleep 60";
+    let mut flood = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--", "/usr/bin/perl", "-e", program])
+        .arg(office.desk.project.path("control.sock"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(flood.stdout.take().unwrap()), &mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    let other = office.root_says(&["report", "list"]);
+    let same = office.says("games", &["report", "list"]);
+    flood.kill().unwrap();
+    flood.wait().unwrap();
+    assert_eq!(other.code, Some(0), "{other:?}");
+    assert_ne!(same.code, Some(0), "{same:?}");
+    assert_eq!(office.says("games", &["report", "list"]).code, Some(0), "they are gone");
+}
+
+/// One tenant's persons, requests and cases are nothing to another's.
+#[test]
+fn a_tenant_is_asked_about_alone() {
+    let office = Office::of_tenants();
+    let of = |tenant: &str, args: &[&str]| office.says("games", &[args, &["--tenant", tenant]].concat());
+    let made = of("a", &["report", "--user", "1", "--format", "json"]);
+    let id = made.json()["request"].as_str().unwrap().to_owned();
+    let list = |tenant: &str| of(tenant, &["report", "list", "--format", "json"]).json()["requests"].clone();
+    assert_eq!((list("a").as_array().unwrap().len(), list("b").as_array().unwrap().len()), (1, 0));
+    for what in [&["close"][..], &["extend"]] {
+        let args = [&["report"], what, &[&*id, "--why", "x"]].concat();
+        for said in [of("b", &args), office.desk.project.run(&[&args[..], &["--tenant", "b"]].concat())] {
+            assert!(said.code == Some(2) && said.stderr.contains("there is no request"), "{said:?}");
+        }
+        let whose = office.says("games", &args);
+        assert!(whose.code == Some(2) && whose.stderr.contains("say whose with --tenant"), "{whose:?}");
+    }
+    let open = |tenant: &str| {
+        let shown = of(tenant, &["status", "--format", "json"]).json()["requests"].as_array().unwrap().len();
+        let own =
+            office.desk.project.run(&["status", "--format", "json", "--tenant", tenant]).json()["requests"].clone();
+        assert_eq!(own.as_array().unwrap().len(), shown, "{own}");
+        shown
+    };
+    assert_eq!((open("a"), open("b")), (1, 0));
+    assert!(office.desk.held() > 0, "the request is open, and holds");
+    // Two cases of one name are two.
+    for tenant in ["a", "b"] {
+        assert_eq!(of(tenant, &["hold", "add", "case-5", "--user", "2", "--why", "court"]).code, Some(0));
+    }
+    assert_eq!(of("b", &["hold", "release", "case-5"]).code, Some(0));
+    let alone = office.root_says(&["hold", "release", "case-5", "--tenant", "a"]);
+    assert!(alone.stdout.contains("asked for the release"), "nobody asked for this tenant's: {alone:?}");
+    let both = office.root_says(&["hold", "release", "case-5", "--tenant", "b"]);
+    assert!(both.stdout.contains("is released by"), "{both:?}");
+    let stands = |tenant: &str| of(tenant, &["hold", "list"]).stdout.contains("case-5");
+    assert_eq!((stands("a"), stands("b")), (true, false));
+    assert_eq!(of("a", &["report", "close", &id, "--why", "withdrawn"]).code, Some(0));
 }

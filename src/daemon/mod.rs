@@ -17,6 +17,7 @@ mod conductor;
 mod core;
 mod counter;
 pub mod events;
+mod guests;
 mod heartbeat;
 mod listeners;
 mod notify;

@@ -30,6 +30,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::core::Core;
 use super::counter::carry_out;
 pub use super::counter::{Ask, Person};
+use super::guests::{Entry, Guest, Guests};
 use crate::control::clocks::accept_clocks;
 use crate::control::roles::Caller;
 use crate::control::{Exit, Failure};
@@ -40,7 +41,7 @@ use crate::store::state;
 pub const DEFAULT: &str = "/run/retentiond/control.sock";
 const VERSION: u32 = 1;
 const LONGEST: u64 = 64 * 1024;
-/// A client that says nothing for so long is left.
+/// A client that says nothing, or does not read, for so long is left.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Serialize, Deserialize)]
@@ -139,9 +140,14 @@ pub(super) fn bind(path: &Path) -> Result<Socket, Failure> {
 impl Socket {
     /// Answers until the runtime ends.
     pub async fn listen(self, core: Arc<Core>) {
+        let guests = Guests::default();
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(serve(stream, Arc::clone(&core)))),
+                Ok((stream, _)) => match stream.peer_cred().map(|peer| guests.enter(peer.uid())) {
+                    Ok(Entry::Heard(guest)) => drop(tokio::spawn(serve(stream, Arc::clone(&core), guest))),
+                    Ok(Entry::Told(guest)) => drop(tokio::spawn(turn_away(stream, guest))),
+                    Ok(Entry::Closed) | Err(_) => {}
+                },
                 Err(error) => {
                     tracing::warn!(%error, "control socket {}", self.path.display());
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -151,7 +157,7 @@ impl Socket {
     }
 }
 
-async fn serve(mut stream: UnixStream, core: Arc<Core>) {
+async fn serve(mut stream: UnixStream, core: Arc<Core>, _guest: Guest) {
     let answer = match tokio::time::timeout(PATIENCE, hear(&mut stream)).await {
         Ok(Ok((peer, tenant, ask))) => {
             let (tell, told) = tokio::sync::oneshot::channel();
@@ -168,9 +174,25 @@ async fn serve(mut stream: UnixStream, core: Arc<Core>) {
         Ok(Err(answer)) => answer,
         Err(_) => return,
     };
-    let line = serde_json::to_string(&answer).unwrap_or_default() + "\n";
-    if let Err(error) = stream.write_all(line.as_bytes()).await {
-        tracing::debug!(%error, "a client of the control socket has gone");
+    say(&mut stream, &answer).await;
+}
+
+/// There are too many questions of this user, or of all.
+async fn turn_away(mut stream: UnixStream, _guest: Guest) {
+    let why = "error: too many questions at once; try again in a moment";
+    // Heard out, since whoever is cut short would not read the answer.
+    if tokio::time::timeout(Duration::from_secs(1), hear(&mut stream)).await.is_ok() {
+        say(&mut stream, &Answer::new(Exit::Braked, why)).await;
+    }
+}
+
+/// Answers, and waits no longer for a client that does not read than for one that says nothing.
+async fn say(stream: &mut UnixStream, answer: &Answer) {
+    let line = serde_json::to_string(answer).unwrap_or_default() + "\n";
+    match tokio::time::timeout(PATIENCE, stream.write_all(line.as_bytes())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a client of the control socket has gone"),
+        Err(_) => tracing::debug!("a client of the control socket does not read its answer"),
     }
 }
 
