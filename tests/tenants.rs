@@ -223,6 +223,38 @@ fn archives_waiting_and_captures_are_each_tenants_own() {
     }
 }
 
+/// Through the daemon the same words mean the same jobs as at the keyboard, and what is done is recorded.
+#[test]
+fn a_pause_through_the_daemon_is_the_tenants_alone() {
+    let tenants = Tenants::two();
+    let state = format!("sqlite:{}", tenants.project.path("state.db").display());
+    let daemon = Daemon::of(&tenants.project, "control.sock", &[]);
+    let say = |args: &[&str], code| {
+        tenants.project.run(&[args, &["--socket", "control.sock"]].concat()).expect_code(code).stdout
+    };
+    let paused =
+        || run_sql(&state, "SELECT job FROM pauses ORDER BY job;").split_whitespace().collect::<Vec<_>>().join(" ");
+    let recorded = |kind: &str| {
+        run_sql(&state, &format!("SELECT count(*) FROM trail_records WHERE kind = '{kind}';")).trim().to_owned()
+    };
+    let said = say(&["pause", "log", "--tenant", "acme"], 0);
+    assert!(said.contains("job log@acme is paused"), "{said}");
+    assert_eq!(paused(), "log@acme");
+    say(&["resume", "--tenant", "beta"], 0);
+    assert_eq!(paused(), "log@acme", "another tenant's resume lets nobody go on");
+    say(&["pause", "--tenant", "beta"], 0);
+    assert_eq!(paused(), "log@acme log@beta");
+    say(&["resume", "log"], 0);
+    assert_eq!(paused(), "", "a job's name alone is that job of every tenant");
+    say(&["pause", "log@acme", "--tenant", "beta"], 2);
+    say(&["pause", "gol"], 2);
+    assert_eq!((recorded("pause"), recorded("resume")), ("2".to_owned(), "3".to_owned()));
+    run_sql(&state, "INSERT INTO pauses (job, since) VALUES ('', '2026-01-01 00:00:00');");
+    let said = say(&["resume", "log@acme"], 0);
+    assert!(said.contains("all jobs are paused"), "{said}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// The slots of each job in the state, with their outcomes.
 fn slots(state: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let rows = run_sql(state, "SELECT job, slot, outcome FROM slots WHERE ended_at IS NOT NULL ORDER BY job, slot;");

@@ -30,6 +30,7 @@ pub mod runner;
 pub mod screen;
 pub mod site;
 pub mod survey;
+pub mod switching;
 pub mod tenants;
 mod turns;
 

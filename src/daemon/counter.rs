@@ -14,10 +14,10 @@ use super::socket::Answer;
 use crate::config::Loaded;
 use crate::control::roles::{ANY, Caller, Role, refuse};
 use crate::control::screen::{self, Screen};
+use crate::control::switching::{self, Meant};
 use crate::control::{Exit, Failure, Site, requests, tenants};
 use crate::names::{CaseName, JobName, PersonName, TenantName};
 use crate::store::pool::Database;
-use crate::store::state;
 
 mod people;
 
@@ -201,12 +201,12 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
         Ask::Reload => text(super::reload::reload(core)?),
         Ask::AcceptClock => text(super::socket::accept(core)?),
         Ask::Pause { job } => {
-            state::pause(&mut *memory.conn()?, &known(core, job.as_ref())?, now)?;
-            text(job.map_or("all jobs are paused".to_owned(), |job| format!("job {job} is paused")))
+            let meant = Meant { tenant, job: job.as_ref() };
+            text(switching::pause(&core.policy().loaded, &meant, memory, core.clock)?)
         }
         Ask::Resume { job } => {
-            state::resume(&mut *memory.conn()?, &known(core, job.as_ref())?)?;
-            text(job.map_or("all jobs may run again".to_owned(), |job| format!("job {job} may run again")))
+            let meant = Meant { tenant, job: job.as_ref() };
+            text(switching::resume(&core.policy().loaded, &meant, memory, core.clock)?)
         }
         ask => people::done(core, caller, tenant, ask)?,
     })
@@ -243,12 +243,4 @@ fn open(core: &Core, tenant: Option<&TenantName>) -> Result<(Arc<Site>, Database
     }
     let memory = site.own(&core.memory);
     Ok((site, memory))
-}
-
-fn known(core: &Core, job: Option<&JobName>) -> Result<String, Failure> {
-    let policy = core.policy();
-    match job.filter(|job| !policy.loaded.document.jobs.contains_key(job.as_str())) {
-        Some(job) => Err(Failure::new(Exit::Usage, format!("error: there is no job `{job}`"))),
-        None => Ok(job.map(JobName::to_string).unwrap_or_default()),
-    }
 }
