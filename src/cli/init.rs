@@ -39,23 +39,37 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
         .map_err(|error| wrong(error.to_string()))?;
     let url = StoreUrl::parse(&url).map_err(|error| wrong(error.to_string()))?;
     if let StoreUrl::Files(directory) = &url {
+        if args.print_sql {
+            let text = format!(
+                "error: store `{name}` is a folder, so there is no SQL for it: `retentiond init {name}` puts its marker there"
+            );
+            return Err(Failure::new(Exit::Usage, text));
+        }
         return mark(name, store, directory);
     }
     let backend = url.backend().ok_or_else(|| wrong("no database".to_owned()))?;
     let summaries = audit_rollup::table::wanted(&loaded.document, name);
-    if args.print_sql {
-        say_text!("{}", ledger::ddl(backend));
-        if !summaries {
+    let database = match open(name, store, url) {
+        // Who only wants to read retentiond's own tables need not reach the database. Those of summaries are made from its
+        // columns.
+        Err(failure) if args.print_sql && !summaries => {
+            eprintln!("warning: it is not known whether these are there already: {}", failure.text());
+            say_text!("{}", ledger::ddl(backend));
             return Ok(Exit::Done);
         }
-    }
-    let database = open(name, store, url)?;
+        opened => opened?,
+    };
     let mut conn = database.conn()?;
     let catalog = Catalog::read(&mut conn)?;
     let seals = audit_rollup::table::sealed_wanted(&loaded.document, name)
         && !matches!(catalog.find("retentiond_sealed"), Lookup::Found(_));
     let tables = audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?;
+    let version = ledger::version(&mut conn)?;
     if args.print_sql {
+        match version {
+            Some(_) => say!("-- store {name}: retentiond_schema and what belongs to it are there already"),
+            None => say_text!("{}", ledger::ddl(backend)),
+        }
         if seals {
             say_text!("\n{}", sealed::ddl(backend));
         }
@@ -64,7 +78,7 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
         }
         return Ok(Exit::Done);
     }
-    if ledger::version(&mut conn)?.is_some() {
+    if version.is_some() {
         say!("store {name}: retentiond's tables are there already");
     } else {
         ledger::install(&mut conn)?;
