@@ -283,7 +283,7 @@ impl Entries<'_> {
 }
 
 /// Whether a store is a folder; `None` when its URL is known only from the environment.
-fn is_files(document: &Document, store: &StoreName) -> Option<bool> {
+pub(super) fn is_files(document: &Document, store: &StoreName) -> Option<bool> {
     match document.an_address(store)? {
         UrlSource::Literal(url) | UrlSource::Env { default: Some(url), .. } => Some(url.starts_with("file:")),
         UrlSource::Env { default: None, .. } => None,

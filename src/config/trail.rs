@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::checks::is_files;
 use super::diagnostic::{Diagnostics, did_you_mean};
 use super::document::Document;
 use super::period::Keep;
-use super::values::{SecretRef, UrlSource};
+use super::values::SecretRef;
 use crate::names::StoreName;
 
 /// `[trail]`: what retentiond did, in a log that cannot be quietly edited.
@@ -24,7 +25,8 @@ pub struct Trail {
     /// The auditors, who get the last checkpoint by mail once a day.
     #[serde(default)]
     pub mail_to: Vec<String>,
-    /// A file store that every checkpoint is written to, in the folder `retentiond-checkpoints`.
+    /// A file store that every checkpoint is written to, in the folder `retentiond-checkpoints`; where the file has
+    /// tenants, each one's store of that name.
     pub store: Option<StoreName>,
 }
 
@@ -50,17 +52,13 @@ pub(super) fn check(document: &Document, diagnostics: &mut Diagnostics) {
         }
     }
     if let Some(store) = &trail.store {
-        let files = |url: &UrlSource| match url {
-            UrlSource::Literal(url) | UrlSource::Env { default: Some(url), .. } => url.starts_with("file:"),
-            _ => true,
-        };
         match document.stores.get(store) {
             None => {
                 let near = did_you_mean(store.as_str(), document.stores.keys().map(StoreName::as_str));
                 let help = near.map(|near| format!("did you mean `{near}`?"));
                 diagnostics.error(path("store"), format!("there is no store `{store}`")).with_help(help);
             }
-            Some(found) if !found.url.as_ref().is_some_and(files) => {
+            Some(_) if is_files(document, store) == Some(false) => {
                 diagnostics.error(path("store"), format!("`{store}` is no file store")).with_help(None);
             }
             Some(_) => {}

@@ -13,7 +13,8 @@ use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::document::Document;
+use crate::config::document::{Document, Store};
+use crate::config::values::UrlSource;
 use crate::files::{Root, RootOptions};
 use crate::mail::address::Mailbox;
 use crate::mail::letters::{Command, Letter};
@@ -90,7 +91,7 @@ pub fn checkpoint(document: &Document, memory: &Database, clock: Clock) {
     let wrong = match signed {
         Ok(signed) => {
             signed.iter().for_each(to_journal);
-            let stored = write_to_store(document, memory, signed);
+            let stored = write_to_stores(document, memory, signed);
             stored.err().map(|error| format!("a checkpoint of it could not be written to its store: {error}"))
         }
         Err(error) => Some(format!("no checkpoint of it was signed, so nobody can prove what it says: {error}")),
@@ -152,9 +153,12 @@ fn to_journal(signed: &Signed) {
     );
 }
 
-/// Writes the last checkpoint to the file store that the file names, unless it is there.
-fn write_to_store(document: &Document, memory: &Database, signed: Option<Signed>) -> Result<(), String> {
-    let Some(folder) = store_folder(document)? else { return Ok(()) };
+/// Writes the last checkpoint to the file stores that the file names, unless it is there.
+fn write_to_stores(document: &Document, memory: &Database, signed: Option<Signed>) -> Result<(), String> {
+    let folders = store_folders(document);
+    if folders.is_empty() {
+        return Ok(());
+    }
     let last = || {
         let last = memory.conn().and_then(|mut conn| state::last_checkpoint(&mut conn));
         let signed = |(size, note, at)| Signed { size: u64::try_from(size).unwrap_or_default(), note, at };
@@ -167,9 +171,16 @@ fn write_to_store(document: &Document, memory: &Database, signed: Option<Signed>
             None => return Ok(()),
         },
     };
+    // One that is away keeps none of the others from theirs.
+    let written = folders.into_iter().map(|folder| folder.and_then(|folder| write_to_store(&folder, &signed)));
+    let wrong: Vec<String> = written.filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+fn write_to_store(folder: &Path, signed: &Signed) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    let place = folder.join(file_name(&signed));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let place = folder.join(file_name(signed));
     if place.try_exists().map_err(failed)? {
         return Ok(());
     }
@@ -184,10 +195,16 @@ fn file_name(signed: &Signed) -> String {
     format!("{at}-{}.checkpoint", signed.size)
 }
 
-/// The folder with the checkpoints, of a store that is there and is the one that it was.
-fn store_folder(document: &Document) -> Result<Option<PathBuf>, String> {
-    let Some(store) = document.trail.store.as_ref().and_then(|name| document.stores.get(name)) else { return Ok(None) };
-    let url = store.url.as_ref().ok_or("[trail] store is a store of a tenant alone")?;
+/// The folders with the checkpoints: one, or, as the file has it for all, one of each tenant. The trail is all tenants'.
+fn store_folders(document: &Document) -> Vec<Result<PathBuf, String>> {
+    let Some(name) = &document.trail.store else { return Vec::new() };
+    let Some(store) = document.stores.get(name) else { return Vec::new() };
+    let tenants = document.tenants.values().filter_map(|tenant| tenant.stores.get(name)).map(|store| &store.url);
+    store.url.iter().chain(tenants).map(|url| store_folder(store, url)).collect()
+}
+
+/// Of a store that is there and is the one that it was.
+fn store_folder(store: &Store, url: &UrlSource) -> Result<PathBuf, String> {
     let url = url.resolve().map_err(|error| error.to_string())?;
     let StoreUrl::Files(folder) = StoreUrl::parse(&url).map_err(|error| error.to_string())? else {
         return Err("[trail] store is no file store".to_owned());
@@ -198,7 +215,7 @@ fn store_folder(document: &Document) -> Result<Option<PathBuf>, String> {
         trash: store.trash.clone().unwrap_or(defaults.trash),
     };
     Root::open(&folder, options).map_err(|error| error.to_string())?;
-    Ok(Some(folder.join(FOLDER)))
+    Ok(folder.join(FOLDER))
 }
 
 /// The checkpoints that the file's store has kept, with their names.
@@ -206,17 +223,19 @@ fn store_folder(document: &Document) -> Result<Option<PathBuf>, String> {
 /// # Errors
 /// When the store is not there.
 pub fn kept(document: &Document) -> Result<Vec<(String, String)>, String> {
-    let Some(folder) = store_folder(document)? else { return Ok(Vec::new()) };
-    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let entries = match std::fs::read_dir(&folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
     let mut kept = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "checkpoint") {
-            kept.push((path.display().to_string(), std::fs::read_to_string(&path).map_err(failed)?));
+    for folder in store_folders(document) {
+        let folder = folder?;
+        let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "checkpoint") {
+                kept.push((path.display().to_string(), std::fs::read_to_string(&path).map_err(failed)?));
+            }
         }
     }
     kept.sort();
