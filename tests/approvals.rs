@@ -102,6 +102,7 @@ impl World {
             occasion: Occasion::Slot {
                 slot,
                 trigger: Trigger::Schedule,
+                begun: Arc::new(|| {}),
                 doubt: Arc::new(|_| None),
                 afterwards: Arc::new(|_, _| SlotFate::Ended),
             },

@@ -21,7 +21,8 @@ fn long() -> bool {
 #[test]
 fn a_request_is_answered_encrypted_and_once() {
     let gpg = Gpg::new();
-    let desk = Desk::new(&format!("encrypt_to = \"{}\"\n", gpg.public().display()));
+    let keys = format!("encrypt_to = \"{}\"\nschedule = \"@yearly\"\n", gpg.public().display());
+    let desk = Desk::new(&keys);
     let id = desk.request(&["report", "--user", "@whom"]);
     // Until it is answered, the person's data is held, by a hold that nobody can release.
     assert!(desk.held() > 0);
@@ -29,6 +30,7 @@ fn a_request_is_answered_encrypted_and_once() {
     assert!(release.code == Some(4) || release.code == Some(2), "{release:?}");
     let plan = desk.project.run(&["plan", "reports"]).expect_code(0);
     assert!(plan.stdout.contains("1 request waits for a report"), "{plan:?}");
+    assert!(!plan.stdout.contains("approv"), "what removes nothing waits for nobody: {plan:?}");
     desk.project.run(&["run", "reports"]).expect_code(0);
     let taken = desk.server.taken();
     assert_eq!(taken.len(), 1);

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use daemon::Daemon;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Project, mariadb, postgres, run_sql};
 
 const MAP: &str = "
@@ -126,7 +126,7 @@ fn one_tenants_trouble_is_not_the_others() {
     #[expect(clippy::disallowed_methods, reason = "the database that goes away is the case")]
     std::fs::remove_file(tenants.project.path("acme.db")).unwrap();
     let ran = tenants.project.run(&["run", "--all"]).expect_code(5);
-    assert!(ran.stderr.contains("tenant acme: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("tenant acme:\n"), "{}", ran.stderr);
     assert_eq!(tenants.left("beta"), "1");
     let status = tenants.json(&["status"], 5);
     assert!(status["stores_away"]["main@acme"].is_string(), "{status}");
@@ -253,6 +253,100 @@ fn a_pause_through_the_daemon_is_the_tenants_alone() {
     let said = say(&["resume", "log@acme"], 0);
     assert!(said.contains("all jobs are paused"), "{said}");
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A copy of the file with this in place of that.
+fn edit(project: &Project, from: &str, to: &str) {
+    let policy = std::fs::read_to_string(project.path("jobs.toml")).unwrap();
+    assert!(policy.contains(from), "{from}\n{policy}");
+    project.write("jobs.toml", policy.replace(from, to));
+}
+
+/// Two addresses that lead to one database would let each tenant's jobs remove what the other's holds keep.
+#[test]
+fn no_database_is_two_tenants() {
+    for server in [postgres(), mariadb()] {
+        let url = server.fresh_database();
+        let tenants = Tenants::new("sqlite:{dir}/state.db", &[("acme".to_owned(), url.clone())], "");
+        tenants.project.run(&["init", "main"]).expect_code(0);
+        let other = url.replace("127.0.0.1", "localhost");
+        assert_ne!(url, other);
+        let both =
+            format!("[tenants.acme.stores.main]\nurl = \"{url}\"\n[tenants.beta.stores.main]\nurl = \"{other}\"\n");
+        edit(&tenants.project, &format!("[tenants.acme.stores.main]\nurl = \"{url}\"\n"), &both);
+        for args in [&["check"][..], &["plan"], &["run", "--all"], &["serve", "--socket", "control.sock"]] {
+            let refused = tenants.project.run(args).expect_code(3);
+            assert!(refused.stderr.contains("store `main` of tenant `acme` too"), "{args:?}: {}", refused.stderr);
+        }
+    }
+    let tenants = Tenants::two();
+    edit(&tenants.project, "/beta.db", "/./acme.db");
+    let refused = tenants.project.run(&["check"]).expect_code(3);
+    assert!(refused.stderr.contains("store `main` of tenant `acme` already"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_about_no_tenant_takes_none() {
+    let tenants = Tenants::two();
+    for args in [&["serve"][..], &["reload"], &["accept-clock"], &["check", "--unit"], &["schema"], &["audit", "show"]]
+    {
+        let refused = tenants.project.run(&[args, &["--tenant", "acme"]].concat()).expect_code(2);
+        assert!(refused.stderr.contains("is about no single tenant"), "{args:?}: {}", refused.stderr);
+    }
+}
+
+/// What is wrong with one is told as that one's, and hides nothing of the others.
+#[test]
+fn a_wrong_map_of_one_tenant_is_its_own() {
+    let tenants = Tenants::two();
+    let project = &tenants.project;
+    let daemon = Daemon::of(project, "control.sock", &[]);
+    tenants.sql("acme", "DROP TABLE log;");
+    let status = tenants.json(&["status"], 3);
+    assert_eq!(names(&status, "jobs", "job"), ["log@beta"], "{status}");
+    assert_eq!((&status["within_policy"], status["jobs"][0]["overdue_rows"].as_u64()), (&false.into(), Some(1)));
+    assert!(status["tenants_wrong"]["acme"].to_string().contains("log"), "{status}");
+    let shown = project.run(&["status"]).expect_code(3).stdout;
+    assert!(shown.contains("WRONG: of tenant acme") && shown.contains("log@beta"), "{shown}");
+    let checked = project.run(&["--format", "json", "check"]).expect_code(3);
+    let errors = checked.json()["errors"].clone();
+    assert_eq!(names(&json!({ "errors": errors }), "errors", "tenant"), ["acme"], "{errors}");
+    assert_eq!(checked.stderr.matches("tenant acme").count(), 1, "{}", checked.stderr);
+    // All mistakes of all tenants at once.
+    tenants.sql("beta", "DROP TABLE log;");
+    let refused = daemon.reload().expect_code(3).stderr;
+    assert!(refused.contains("tenant acme:") && refused.contains("tenant beta:"), "{refused}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// The trail is all tenants': each one's store of that name gets its checkpoints.
+#[test]
+fn checkpoints_go_to_each_tenants_store() {
+    let tenants = Tenants::two();
+    let project = &tenants.project;
+    let policy = std::fs::read_to_string(project.path("jobs.toml")).unwrap();
+    let mut more = String::from("\n[trail]\nstore = \"seals\"\n[stores.seals]\n");
+    for tenant in ["acme", "beta"] {
+        std::fs::create_dir(project.path(tenant)).unwrap();
+        write!(more, "[tenants.{tenant}.stores.seals]\nurl = \"file:{}\"\n", project.path(tenant).display()).unwrap();
+    }
+    project.write("jobs.toml", policy + &more);
+    project.run(&["init", "seals", "--print-sql"]).expect_code(2);
+    assert!(project.path("acme").read_dir().unwrap().next().is_none(), "to print is to print");
+    project.run(&["init", "seals"]).expect_code(0);
+    let printed = project.run(&["init", "main", "--print-sql"]).expect_code(0).stdout;
+    assert!(!printed.contains("CREATE TABLE") && printed.contains("there already"), "{printed}");
+    project.run(&["check"]).expect_code(0);
+    project.run(&["run", "--all"]).expect_code(0);
+    for tenant in ["acme", "beta"] {
+        let kept = project.path(tenant).join("retentiond-checkpoints");
+        assert!(kept.read_dir().unwrap().next().is_some(), "{tenant}");
+    }
+    project.run(&["audit", "verify"]).expect_code(0);
+    std::fs::write(project.path("new.db"), "").unwrap();
+    edit(project, "/beta.db", "/new.db");
+    let printed = project.run(&["init", "main", "--print-sql", "--tenant", "beta"]).expect_code(0).stdout;
+    assert!(printed.contains("CREATE TABLE"), "{printed}");
 }
 
 /// The slots of each job in the state, with their outcomes.

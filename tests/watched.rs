@@ -268,6 +268,56 @@ fn metrics_are_scraped_and_hold_nobodys_data() {
 }
 
 #[test]
+fn what_is_not_known_any_more_is_no_number() {
+    let port = free_port();
+    let mut world = World::new(
+        &format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n[brakes]\nmax_percent = 100\n[approvals]\nwidened = false"),
+        "",
+    );
+    world.start();
+    let scrape =
+        || TcpStream::connect(("127.0.0.1", port)).map(|stream| parse(&get(stream, "/metrics").1)).unwrap_or_default();
+    let overdue = "retentiond_overdue_rows{job=\"it\",data=\"logs\"}";
+    let lease = "retentiond_lease_held{job=\"it\"}";
+    world.wait("a complete run", || scrape().get(overdue) == Some(&0.0));
+    // Whoever looks every five seconds sees a pause late: a slot is refused before, and a refusal begins nothing.
+    world.project.run(&["pause", "it"]).expect_code(0);
+    world.wait("a refused slot", || world.state("SELECT count(*) FROM slots WHERE outcome = 'paused'") != "0");
+    world.wait("nothing runs", || scrape().get(lease) == Some(&0.0));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(scrape().get(lease), Some(&0.0), "nobody has the lease");
+    // The map fits no more.
+    world.sql("ALTER TABLE logs RENAME TO other");
+    world.project.run(&["resume", "it"]).expect_code(0);
+    world.wait("no number", || scrape().get(overdue).is_some_and(|rows| rows.is_nan()));
+    let samples = scrape();
+    assert_eq!(samples["retentiond_paused{job=\"it\"}"], 0.0, "{samples:#?}");
+    assert!(samples["retentiond_oldest_overdue_seconds{job=\"it\",data=\"logs\"}"].is_nan(), "{samples:#?}");
+    assert!(samples["retentiond_last_success_age_seconds{job=\"it\",data=\"logs\"}"] >= 0.0, "{samples:#?}");
+}
+
+/// Who hears of a refused file is whom the file says that is followed.
+#[test]
+fn a_refused_file_is_told_of_by_the_file_that_is_followed() {
+    let mail = |folder: &str| {
+        format!(
+            "[mail]\nsmtp = \"file:{{dir}}/{folder}\"\nfrom = \"r@example.org\"\nalerts = [\"ops@example.org\"]\n[brakes]\nmax_percent = 100\n"
+        )
+    };
+    let mut world = World::new(&mail("out"), "");
+    world.start();
+    world.wait("a run", || world.project.path("state.db").exists() && world.runs() > 0);
+    world.policy(&mail("elsewhere"), "keeep = 1");
+    world.project.run(&["reload", "--socket", "control.sock"]).expect_code(3);
+    let mails = || {
+        let folder = std::fs::read_dir(world.project.path("out")).into_iter().flatten().flatten();
+        folder.map(|mail| std::fs::read_to_string(mail.path()).unwrap()).collect::<String>()
+    };
+    world.wait("a mail about the file", || mails().contains("keeep"));
+    assert!(!world.project.path("elsewhere").exists());
+}
+
+#[test]
 fn metrics_are_read_on_this_machine_only() {
     let mut world = World::new("[metrics]\nlisten = \"unix:{dir}/metrics.sock\"", "");
     world.start();

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use super::{Cli, Format, for_each};
+use crate::control::tenants::Apart;
 use crate::control::{Exit, Failure, Site};
 use crate::mail::{Mailer, Settings};
 
@@ -10,12 +11,21 @@ use crate::mail::{Mailer, Settings};
 pub fn check(cli: &Cli) -> Result<Exit, Failure> {
     let mut mail: Option<Settings> = None;
     let (mut stores, mut warnings, mut data, mut jobs) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut errors, mut apart) = (Vec::new(), Apart::default());
     let exit = for_each(cli, |part| {
-        let site = Site::open_whole(part)?;
+        let tenant = &part.document.tenant;
+        let opened =
+            Site::open_whole(part).and_then(|site| apart.add(tenant.as_ref(), &site.identities).map(|()| site));
+        let site = match opened {
+            Ok(site) => site,
+            Err(failure) => {
+                errors.extend(failure.errors_of(tenant.as_ref()));
+                return Err(failure);
+            }
+        };
         if cli.format == Format::Text {
             show(&site);
         }
-        let tenant = &part.document.tenant;
         stores.extend(stores_of(&site).into_iter().map(|(name, version, identity)| {
             let mut store = serde_json::json!({ "store": name, "version": version, "identity": identity });
             if let (Some(tenant), Some(store)) = (tenant, store.as_object_mut()) {
@@ -37,7 +47,7 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
             "{}",
             serde_json::json!({
                 "ok": exit == Exit::Done, "stores": stores, "data": data, "jobs": jobs, "mail": sent.is_some(),
-                "warnings": warnings,
+                "warnings": warnings, "errors": errors,
             })
         );
         return Ok(exit);

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Args;
+
+use super::Cli;
 use super::seed::fill;
-use super::{Cli, DemoArgs};
 use crate::clock::Clock;
 use crate::control::{Exit, Failure};
 use crate::demo::{Options, Size, center};
@@ -18,6 +20,20 @@ use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::target::statements::Read;
 use crate::store::target::{Expr, TableRef, statements};
 use crate::store::url::StoreUrl;
+
+/// What the demonstration is like.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Where the demonstration lives; a temporary folder when not said.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// How many contacts are generated.
+    #[arg(long, default_value_t = 20_000)]
+    pub(super) contacts: u64,
+    /// The seed: the same seed gives the same data.
+    #[arg(long, default_value_t = 1711)]
+    pub(super) seed: u64,
+}
 
 /// The shipped policy: the demonstration runs this very file.
 const POLICY: &str = include_str!("../../jobs.toml");

@@ -65,7 +65,8 @@ pub struct Cli {
         default_value = "/etc/retentiond/jobs.toml"
     )]
     config: PathBuf,
-    /// The tenant, where the file has several. Without it `check`, `plan`, `run`, `status`, `jobs` and `init` are about all.
+    /// The tenant, where the file has several. Without it `check`, `plan`, `run`, `status`, `jobs` and `init` are about all;
+    /// commands that are about no tenant, `serve` and `reload` among them, refuse it.
     #[arg(long, global = true, value_name = "NAME", env = "RETENTIOND_TENANT")]
     tenant: Option<crate::names::TenantName>,
     /// How answers are printed; JSON goes to standard output and is stable.
@@ -137,15 +138,17 @@ enum Command {
     Serve(ServeArgs),
     /// Lets the running daemon read its file anew. A file with mistakes is refused, and the old one is followed.
     Reload(SocketArgs),
-    /// Says that the clocks are right: jobs wait after this machine's clock has jumped, or while a store's differs from it.
+    /// Accepts the clocks as they are now, this machine's and the stores', for all tenants: look at them first.
+    ///
+    /// Jobs wait after this machine's clock has jumped, and while a store's differs from it by more than a minute.
     AcceptClock(SocketArgs),
     /// Prepares a store: retentiond's tables in a database, the marker file in a folder.
     Init(InitArgs),
     /// Seeds a contact centre on SQLite, purges it, and shows what happened.
-    Demo(DemoArgs),
+    Demo(demo::DemoArgs),
     /// Fills the contact centre's databases with generated data, for tests and measurements.
     #[command(hide = true)]
-    Seed(SeedArgs),
+    Seed(seed::SeedArgs),
     /// Prints the JSON Schema of jobs.toml.
     Schema {
         /// Prints the schema of a personal data report in JSON instead.
@@ -169,6 +172,23 @@ impl Command {
     /// What is logged when nobody says: a command prints what it does, the daemon has only its log.
     fn usual_level(&self) -> LevelFilter {
         if matches!(self, Self::Serve(_)) { LevelFilter::INFO } else { LevelFilter::WARN }
+    }
+
+    /// The name of a command that is about no tenant, or about all of them at once.
+    fn of_no_tenant(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Serve(_) => "serve",
+            Self::Reload(_) => "reload",
+            Self::AcceptClock(_) => "accept-clock",
+            Self::Check(CheckArgs { unit: true }) => "check --unit",
+            Self::Audit(args) if !args.is_capture() => "audit",
+            Self::Demo(_) => "demo",
+            Self::Seed(_) => "seed",
+            Self::Schema { .. } => "schema",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
+            _ => return None,
+        })
     }
 
     /// Whether it works on what jobs.toml describes; such a command is not run as root where the state is not root's.
@@ -289,41 +309,9 @@ struct InitArgs {
     print_sql: bool,
 }
 
-#[derive(Debug, Args)]
-struct DemoArgs {
-    /// Where the demonstration lives; a temporary folder when not said.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// How many contacts are generated.
-    #[arg(long, default_value_t = 20_000)]
-    contacts: u64,
-    /// The seed: the same seed gives the same data.
-    #[arg(long, default_value_t = 1711)]
-    seed: u64,
-}
-
-#[derive(Debug, Args)]
-struct SeedArgs {
-    /// How many contacts are generated.
-    #[arg(long, default_value_t = 20_000)]
-    contacts: u64,
-    /// A few hundred contacts.
-    #[arg(long, conflicts_with = "contacts")]
-    small: bool,
-    /// The seed.
-    #[arg(long, default_value_t = 1711)]
-    seed: u64,
-    /// No recording files.
-    #[arg(long)]
-    no_files: bool,
-    /// The instant that ages count back from.
-    #[arg(long, value_name = "INSTANT")]
-    now: Option<DateTime<Utc>>,
-}
-
 /// Parses the command line, does what it says, and gives the exit code.
 pub fn main() -> std::process::ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.

@@ -1,10 +1,8 @@
 //! `retentiond plan`: what would happen now.
 
-use std::sync::Arc;
-
 use super::{Cli, Format, PlanArgs, for_each, named_jobs, no_such_job};
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::control::tenants::Apart;
 use crate::control::{Exit, Failure, Site, approving};
 use crate::jobs::Job;
 use crate::names::JobName;
@@ -15,11 +13,13 @@ use crate::store::state;
 /// Plans jobs; changes nothing.
 pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
     let mut plans = Vec::new();
-    let mut known = false;
+    let (mut known, mut apart) = (false, Apart::default());
     let exit = for_each(cli, |part| {
         let Some(jobs) = named_jobs(part, &args.jobs) else { return Ok(Exit::Done) };
         known = true;
-        plan_part(cli, args, part, &jobs, &mut plans)
+        let site = Site::open_whole(part)?;
+        apart.add(part.document.tenant.as_ref(), &site.identities)?;
+        plan_part(cli, args, &site, &jobs, &mut plans)
     })?;
     if !known {
         return Err(no_such_job(&args.jobs));
@@ -34,11 +34,10 @@ pub fn plan(cli: &Cli, args: &PlanArgs) -> Result<Exit, Failure> {
 fn plan_part(
     cli: &Cli,
     args: &PlanArgs,
-    part: &Arc<Loaded>,
+    site: &Site,
     jobs: &[JobName],
     plans: &mut Vec<serde_json::Value>,
 ) -> Result<Exit, Failure> {
-    let site = Site::open_whole(part)?;
     let now = args.now.unwrap_or_else(|| Clock::system().now());
     let memory = site.open_state()?;
     let mut exit = Exit::Done;
@@ -46,7 +45,7 @@ fn plan_part(
         let usual = state::usual_rows(&mut *memory.conn()?, job.name().as_str())?;
         match job.plan(&site.look(&memory, now, usual)) {
             Ok(mut plan) => {
-                note_widened(&site, &memory, job, &mut plan)?;
+                note_widened(site, &memory, job, &mut plan)?;
                 // Looking ahead makes no plan that anybody could approve.
                 if args.now.is_none() && !(plan.brakes.is_empty() && plan.widened.is_empty()) {
                     approving::remember(&mut *memory.conn()?, &plan)?;
@@ -54,7 +53,7 @@ fn plan_part(
                 if !plan.brakes.is_empty() {
                     exit = exit.worse(Exit::Braked);
                 }
-                show(cli, &site, &plan, args.verbose);
+                show(cli, site, &plan, args.verbose);
                 plans.push(serde_json::to_value(&plan).unwrap_or_default());
             }
             Err(error) => {
@@ -97,11 +96,12 @@ pub(super) fn how_to_pass(plan: &Plan) -> String {
     )
 }
 
-/// Whether a scheduled run would wait for an approval; a job without a schedule has none.
+/// Whether a scheduled run would wait for an approval; a job without a schedule has none, and one that removes nothing
+/// asks for none.
 fn note_widened(site: &Site, memory: &Database, job: &dyn Job, plan: &mut Plan) -> Result<(), Failure> {
     let document = &site.loaded.document;
     let scheduled = document.jobs.get(job.name()).is_some_and(|raw| raw.timing.schedule.is_some());
-    if scheduled && document.approvals.widened {
+    if scheduled && document.approvals.widened && job.removes() {
         plan.widened = approving::widened(&mut *memory.conn()?, job)?;
     }
     Ok(())

@@ -1,12 +1,10 @@
 //! `retentiond run`: runs jobs now, to their end.
 
-use std::sync::Arc;
-
 use super::plan::how_to_pass;
 use super::progress::Shown;
 use super::{Cli, Format, RunArgs, for_each, named_jobs, no_such_job};
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::control::tenants::Apart;
 use crate::control::{Cause, Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, run_job};
 use crate::jobs::{Job, Outcome};
 use crate::names::JobName;
@@ -25,14 +23,16 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
         }
     };
     let mut answers = Vec::new();
-    let mut known = false;
+    let (mut known, mut apart) = (false, Apart::default());
     let exit = for_each(cli, |part| {
         if stop.is_raised() {
             return Ok(Exit::Done);
         }
         let Some(jobs) = named_jobs(part, &args.jobs) else { return Ok(Exit::Done) };
         known = true;
-        run_part(cli, args, part, &jobs, (clock, &stop), &mut answers)
+        let site = Site::open_whole(part)?;
+        apart.add(part.document.tenant.as_ref(), &site.identities)?;
+        run_part(cli, args, &site, &jobs, (clock, &stop), &mut answers)
     })?;
     if !known {
         return Err(no_such_job(&args.jobs));
@@ -47,12 +47,11 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
 fn run_part(
     cli: &Cli,
     args: &RunArgs,
-    part: &Arc<Loaded>,
+    site: &Site,
     jobs: &[JobName],
     (clock, stop): (Clock, &Stop),
     answers: &mut Vec<serde_json::Value>,
 ) -> Result<Exit, Failure> {
-    let site = Site::open_whole(part)?;
     let memory = site.open_state()?;
     let options = Options {
         released: args.release_brake.clone(),
@@ -67,11 +66,11 @@ fn run_part(
     let mut exit = Exit::Done;
     for job in site.select(jobs)? {
         let mut shown = Shown::new(job.name().as_str(), cli.format == Format::Json);
-        let ran = run_job(&site, &memory, job, &options, &mut shown);
+        let ran = run_job(site, &memory, job, &options, &mut shown);
         shown.finish();
         let ran = ran?;
         exit = exit.worse(ran.exit());
-        show(&site, job, &ran, cli.format);
+        show(site, job, &ran, cli.format);
         answers.push(ran.to_json(job));
         if stop.is_raised() {
             break;

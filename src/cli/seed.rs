@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Cli, SeedArgs};
+use chrono::{DateTime, Utc};
+use clap::Args;
+
+use super::Cli;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::site::load;
@@ -14,6 +17,26 @@ use crate::plan::grouped;
 use crate::store::pool::{Database, DatabaseSpec, PooledConn};
 use crate::store::url::StoreUrl;
 use crate::store::{Conn, ledger};
+
+/// What is generated.
+#[derive(Debug, Args)]
+pub(super) struct SeedArgs {
+    /// How many contacts are generated.
+    #[arg(long, default_value_t = 20_000)]
+    contacts: u64,
+    /// A few hundred contacts.
+    #[arg(long, conflicts_with = "contacts")]
+    small: bool,
+    /// The seed.
+    #[arg(long, default_value_t = 1711)]
+    seed: u64,
+    /// No recording files.
+    #[arg(long)]
+    no_files: bool,
+    /// The instant that ages count back from.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
+}
 
 /// Fills the stores of the file.
 pub fn seed(cli: &Cli, args: &SeedArgs) -> Result<Exit, Failure> {

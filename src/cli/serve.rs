@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::{Cli, Format, ServeArgs, SocketArgs, for_each};
 use crate::clock::Clock;
-use crate::control::clocks::accept_clocks;
+use crate::control::clocks::{accept_own, accept_stores, accepted};
+use crate::control::site::open_state;
 use crate::control::{Exit, Failure, Site};
 use crate::daemon::socket::{self, Ask};
 use crate::daemon::{self, Serving};
@@ -12,8 +13,7 @@ use crate::store::state;
 
 /// Runs the daemon.
 pub fn serve(cli: &Cli, args: &ServeArgs) -> Result<Exit, Failure> {
-    let listeners = daemon::listeners(&cli.config)?;
-    daemon::serve(Serving { config: cli.config.clone(), socket: args.socket.socket.clone(), listeners })
+    daemon::serve(Serving { config: cli.config.clone(), socket: args.socket.socket.clone() })
 }
 
 /// Lets the daemon read its file anew; what it finds is printed here.
@@ -26,15 +26,21 @@ pub fn accept_clock(cli: &Cli, args: &SocketArgs) -> Result<Exit, Failure> {
     if let Ok(answer) = socket::ask(&place(args), Ask::AcceptClock) {
         return say(cli, &answer);
     }
-    for_each(cli, |part| {
+    let mut lines = Vec::new();
+    // This machine's clock is everybody's.
+    let loaded = cli.loaded()?;
+    let memory = open_state(&loaded)?;
+    if state::clock_mark(&mut *memory.conn()?)?.is_some() {
+        lines.push(accept_own(&mut *memory.conn()?, Clock::system())?);
+        state::forget_clock_mark(&mut *memory.conn()?)?;
+    }
+    let exit = for_each(cli, |part| {
         let site = Site::open_whole(part)?;
-        let memory = site.open_state()?;
-        let mut conn = memory.conn()?;
-        let own = state::forget_clock_mark(&mut conn)?;
-        let text = accept_clocks(own, Some(&site), &mut conn, Clock::system())?;
-        print(cli, Exit::Done.code(), &text);
+        lines.extend(accept_stores(&site, &mut *site.own(&memory).conn()?, Clock::system())?);
         Ok(Exit::Done)
-    })
+    })?;
+    print(cli, exit.code(), &accepted(&lines));
+    Ok(exit)
 }
 
 pub(super) fn place(args: &SocketArgs) -> PathBuf {

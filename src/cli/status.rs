@@ -8,7 +8,8 @@ use crate::control::site::open_state;
 use crate::control::{Exit, Failure, Site, requests};
 use crate::daemon::socket::{self, Ask};
 
-/// Shows one screen; exits 4 when something is overdue, and 5 when nothing is that could be looked at, but not all could.
+/// Shows one screen; exits 4 when something is overdue, 5 when nothing is that could be looked at, but not all could, and 3
+/// when a tenant's map is wrong.
 pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
     // `--socket` alone names the daemon that is asked how it is.
     if let Some(place) = remote::needed(cli, &args.socket) {
@@ -31,8 +32,8 @@ pub fn status(cli: &Cli, args: &StatusArgs) -> Result<Exit, Failure> {
     let now = args.now.unwrap_or_else(|| Clock::system().now());
     let mut screen = Screen::new(&first.document, now, daemon);
     for part in &parts {
-        let site = Site::open_reachable(part)?;
-        screen.add(&site, &site.open_state()?)?;
+        let looked = Site::open_reachable(part).and_then(|site| screen.add(&site, &site.open_state()?));
+        screen.unless_wrong(part, looked, parts.len())?;
     }
     // Those of a tenant that the file names no more are seen where all are looked at.
     let memory = open_state(first)?;

@@ -2,6 +2,7 @@
 //! sections ([`section`]) → a document whose names fit together ([`checks`]). Knows no job kind: a job's own keys stay
 //! untyped until its kind reads them.
 
+mod address;
 pub mod blackout;
 mod checks;
 pub mod condition;

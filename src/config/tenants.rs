@@ -134,7 +134,7 @@ fn check_tenant(
             continue;
         }
         check_address(&said.url, path.clone(), diagnostics);
-        if let Some((other, its)) = seen.insert(format!("{:?}", said.url), (name.clone(), store.clone())) {
+        if let Some((other, its)) = seen.insert(said.url.place(), (name.clone(), store.clone())) {
             diagnostics.error(path, format!("this is the address of store `{its}` of tenant `{other}` already"));
         }
     }

@@ -49,30 +49,38 @@ pub fn doubts(site: &Site, conn: &mut Conn, clock: Clock) -> Result<Vec<String>,
     Ok(doubts)
 }
 
-/// Accepts the differences to the stores' clocks; says what was accepted, `own` telling whether our own clock was.
+/// Records that this machine's clock is accepted, which the caller then does; says so.
+///
+/// # Errors
+/// When the state cannot be written: then it must not be accepted.
+pub fn accept_own(conn: &mut Conn, clock: Clock) -> Result<String, Failure> {
+    trail::append(conn, clock, &[Entry::new(Act::ClockAccepted { store: None, seconds: 0 })])?;
+    // A job that began by a clock that was ahead would otherwise wait for that time to come.
+    state::begin_schedules_by(conn, clock.now())?;
+    Ok("this machine's clock is accepted as it is".to_owned())
+}
+
+/// Accepts the differences to the stores' clocks; a line for each that was in doubt.
 ///
 /// # Errors
 /// When a store or the state cannot be asked.
-pub fn accept_clocks(own: bool, site: Option<&Site>, conn: &mut Conn, clock: Clock) -> Result<String, Failure> {
+pub fn accept_stores(site: &Site, conn: &mut Conn, clock: Clock) -> Result<Vec<String>, Failure> {
+    let whose = site.loaded.document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
     let mut lines = Vec::new();
-    if own {
-        trail::append(conn, clock, &[Entry::new(Act::ClockAccepted { store: None, seconds: 0 })])?;
-        // A job that began by a clock that was ahead would otherwise wait for that time to come.
-        state::begin_schedules_by(conn, clock.now())?;
-        lines.push("this machine's clock is accepted".to_owned());
-    }
-    for (name, database) in site.iter().flat_map(|site| site.stores.databases()) {
+    for (name, database) in site.stores.databases() {
         let now = clock.now();
         let seconds = database.conn()?.clock_skew(now)?.num_seconds();
         if seconds.abs() > SKEW {
             let accepted = Act::ClockAccepted { store: Some(name.clone()), seconds };
             trail::append(conn, clock, &[Entry::new(accepted)])?;
             state::accept_store_clock(conn, name.as_str(), ClockMark { seconds, since: now })?;
-            lines.push(format!("store {name}: its clock differs by {seconds} s, and that is accepted"));
+            lines.push(format!("store {name}{whose}: that its clock differs from ours by {seconds} s is accepted"));
         }
     }
-    if lines.is_empty() {
-        lines.push("no clock was in doubt".to_owned());
-    }
-    Ok(lines.join("\n"))
+    Ok(lines)
+}
+
+/// What was accepted, in words.
+pub fn accepted(lines: &[String]) -> String {
+    if lines.is_empty() { "no clock was in doubt".to_owned() } else { lines.join("\n") }
 }

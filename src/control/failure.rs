@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::files::FileErrorKind;
 use crate::graph::stores::OpenError;
 use crate::mail::Certainty;
+use crate::names::TenantName;
 use crate::removal::RemovalError;
 use crate::store::{ErrorKind, StoreError};
 use crate::trail::TrailError;
@@ -85,6 +86,31 @@ impl Failure {
         Self { exit: Exit::Configuration, text, json: Some(json) }
     }
 
+    /// The same, saying whose it is, where it is a tenant's.
+    #[must_use]
+    pub fn of_tenant(self, tenant: Option<&TenantName>) -> Self {
+        let text = tenant.map(|tenant| format!("tenant {tenant}:\n{}", self.text()));
+        let json = tenant.map(|_| self.errors_of(tenant).into());
+        Self { exit: self.exit, text: text.unwrap_or(self.text), json: json.or(self.json) }
+    }
+
+    /// The message for programs, each error saying whose it is.
+    pub fn errors_of(&self, tenant: Option<&TenantName>) -> Vec<serde_json::Value> {
+        let mut errors = self.errors();
+        for error in errors.iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            error.extend(tenant.map(|tenant| ("tenant".to_owned(), tenant.as_str().into())));
+        }
+        errors
+    }
+
+    /// All of them as one; the worst decides. None where there is none.
+    pub fn all(failures: Vec<Self>) -> Option<Self> {
+        let exit = failures.iter().map(Self::exit).reduce(Exit::worse)?;
+        let text = failures.iter().map(Self::text).collect::<Vec<_>>().join("\n");
+        let json = failures.iter().flat_map(Self::errors).collect();
+        Some(Self { exit, text, json: Some(serde_json::Value::Array(json)) })
+    }
+
     /// Its exit code.
     pub fn exit(&self) -> Exit {
         self.exit
@@ -112,8 +138,12 @@ impl Failure {
 
     /// The message for programs: a list of errors.
     pub fn to_json(&self) -> serde_json::Value {
-        let errors = self.json.clone().unwrap_or_else(|| serde_json::json!([{ "message": self.text }]));
-        serde_json::json!({ "errors": errors })
+        serde_json::json!({ "errors": self.errors() })
+    }
+
+    fn errors(&self) -> Vec<serde_json::Value> {
+        let found = self.json.as_ref().and_then(serde_json::Value::as_array).cloned();
+        found.unwrap_or_else(|| vec![serde_json::json!({ "message": self.text() })])
     }
 }
 
@@ -129,7 +159,8 @@ fn line(finding: &serde_json::Value) -> Option<String> {
         _ => String::new(),
     };
     let help = text("help").map(|help| format!(" ({help})")).unwrap_or_default();
-    Some(format!("{place}{}{help}", text("message")?).replace('\n', " "))
+    let whose = text("tenant").map(|tenant| format!("tenant {tenant}: ")).unwrap_or_default();
+    Some(format!("{whose}{place}{}{help}", text("message")?).replace('\n', " "))
 }
 
 /// Joins what could not be opened into one failure; the worst decides.

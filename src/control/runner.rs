@@ -61,6 +61,8 @@ pub struct Options {
 
 /// Asked before a run is begun, with its present instant: why that instant cannot be trusted.
 pub type ClockDoubt = Arc<dyn Fn(DateTime<Utc>) -> Option<String> + Send + Sync>;
+/// Told once the run has its lease: from then on it is a run, and has an end.
+pub type BegunNow = Arc<dyn Fn() + Send + Sync>;
 /// What becomes of a slot after a run of it ended like this, having been begun so many times before.
 pub type Afterwards = Arc<dyn Fn(&Result<Outcome, RemovalError>, u32) -> SlotFate + Send + Sync>;
 
@@ -77,6 +79,8 @@ pub enum Occasion {
         trigger: Trigger,
         /// Whether the clock can be trusted.
         doubt: ClockDoubt,
+        /// Told when it is begun.
+        begun: BegunNow,
         /// What becomes of the slot.
         afterwards: Afterwards,
     },
@@ -121,6 +125,12 @@ impl Occasion {
         match self {
             Self::Manual => None,
             Self::Slot { doubt, .. } => doubt(now),
+        }
+    }
+
+    fn begun(&self) {
+        if let Self::Slot { begun, .. } = self {
+            begun();
         }
     }
 
@@ -241,6 +251,7 @@ fn remembered(
         Err(NotBegun::Done) => return Ok(Ran::refused(Refusal::Done)),
         Err(NotBegun::Store(error)) => return Err(error.into()),
     };
+    options.occasion.begun();
     let keeper = Keeper::start(memory, &begun.lease, options.clock, options.lease, asked);
     let mut report = Report::default();
     let (trail, ended) = match recording::begin(memory, (begun.run.as_str(), name, policy_hash), kind, options) {

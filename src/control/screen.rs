@@ -13,6 +13,7 @@ use super::requests;
 use super::site::Site;
 use super::survey::{Surveyed, Verdict, survey};
 use crate::clock::Clock;
+use crate::config::Loaded;
 use crate::config::document::Document;
 use crate::jobs::Overdue;
 use crate::plan::grouped;
@@ -26,6 +27,8 @@ pub struct Screen {
     jobs: Vec<Surveyed>,
     /// Stores that are away, and why.
     away: BTreeMap<String, String>,
+    /// Tenants of which nothing is known, since their map is wrong.
+    wrong: BTreeMap<String, Failure>,
     /// What the daemon says of itself; `None` when none answers.
     daemon: Option<String>,
     clocks: Vec<String>,
@@ -44,6 +47,7 @@ impl Screen {
             now,
             jobs: Vec::new(),
             away: BTreeMap::new(),
+            wrong: BTreeMap::new(),
             daemon,
             clocks: Vec::new(),
             trail: None,
@@ -68,6 +72,18 @@ impl Screen {
         Ok(())
     }
 
+    /// One of several tenants that could not be looked at is named, and the others are shown all the same.
+    ///
+    /// # Errors
+    /// When there are no others.
+    pub fn unless_wrong(&mut self, part: &Loaded, looked: Result<(), Failure>, parts: usize) -> Result<(), Failure> {
+        match (looked, &part.document.tenant) {
+            (Err(failure), Some(tenant)) if parts > 1 => drop(self.wrong.insert(tenant.to_string(), failure)),
+            (looked, _) => return looked,
+        }
+        Ok(())
+    }
+
     /// Adds the open requests of this memory, which these jobs answer, and what is wrong with the audit trail.
     ///
     /// # Errors
@@ -79,16 +95,21 @@ impl Screen {
     }
 
     fn verdict(&self) -> Verdict {
-        Verdict::of(&self.jobs)
+        match Verdict::of(&self.jobs) {
+            Verdict::Within if !self.wrong.is_empty() => Verdict::Unknown,
+            verdict => verdict,
+        }
     }
 
-    /// 4 when something is overdue, and 5 when nothing is that could be looked at, but not all could.
+    /// 4 when something is overdue, 5 when nothing is that could be looked at, but not all could; what is wrong with a
+    /// tenant counts more.
     pub fn exit(&self) -> Exit {
-        match self.verdict() {
+        let exit = match Verdict::of(&self.jobs) {
             Verdict::Outside => Exit::Braked,
             Verdict::Unknown => Exit::Unreachable,
             Verdict::Within => Exit::Done,
-        }
+        };
+        self.wrong.values().map(Failure::exit).fold(exit, Exit::worse)
     }
 }
 
@@ -129,7 +150,9 @@ pub fn to_json(screen: &Screen) -> Value {
             })
         })
         .collect();
+    let wrong = |(tenant, failure): (&String, &Failure)| (tenant.clone(), failure.lines(20).into());
     json!({
+        "tenants_wrong": screen.wrong.iter().map(wrong).collect::<serde_json::Map<_, _>>(),
         "within_policy": screen.verdict().is_within(), "now": utc(screen.now), "daemon": screen.daemon.is_some(),
         "daemon_says": screen.daemon, "clock_doubts": screen.clocks, "stores_away": screen.away,
         "trail_trouble": screen.trail.as_ref().map(|(why, since)| json!({ "why": why, "since": utc(*since) })),
@@ -169,6 +192,10 @@ pub fn to_text(screen: &Screen) -> String {
         if why.contains(store.as_str()) { format!("AWAY: {why}.") } else { format!("AWAY: store `{store}`: {why}.") }
     };
     lines.extend(screen.away.iter().map(away));
+    for (tenant, failure) in &screen.wrong {
+        lines.push(format!("WRONG: of tenant {tenant} nothing is known, and none of its jobs runs:"));
+        lines.extend(failure.lines(5).iter().map(|line| format!("  {line}")));
+    }
     lines.push(table(&screen.jobs, &day).to_string());
     for job in &screen.jobs {
         lines.extend(reasons(job, &day).iter().map(|reason| format!("  {}: {reason}", job.job)));

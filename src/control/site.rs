@@ -11,6 +11,7 @@ use super::archives;
 use super::capturing;
 use super::failure::{Exit, Failure, not_opened};
 use crate::config::diagnostic::Diagnostics;
+use crate::config::document::Document;
 use crate::config::{self, Loaded};
 use crate::graph::Graph;
 use crate::graph::stores::{OpenError, Stores};
@@ -38,6 +39,8 @@ pub struct Site {
     pub mail: Option<mail::Settings>,
     /// Which stores have retentiond's tables.
     pub ledgers: BTreeMap<StoreName, bool>,
+    /// Which database or folder each store is.
+    pub identities: BTreeMap<StoreName, String>,
     /// Stores that could not be reached, and why. No job that needs one of them may run on this site.
     pub away: BTreeMap<StoreName, String>,
     /// The same as one failure.
@@ -46,17 +49,20 @@ pub struct Site {
     pub warnings: Diagnostics,
 }
 
-/// Reads the file.
+/// Reads the file. It is not followed yet: what it permits is not permitted by its being read.
 ///
 /// # Errors
 /// With all its mistakes.
 pub fn load(path: &Path) -> Result<Loaded, Failure> {
-    let loaded = config::load(path).map_err(|failed| {
+    config::load(path).map_err(|failed| {
         let text = failed.diagnostics.render(&failed.source, std::io::stderr().is_terminal());
         Failure::findings(text, failed.diagnostics.to_json(&failed.source))
-    })?;
-    redact::show_until(config::personal::permitted_until(&loaded.document));
-    Ok(loaded)
+    })
+}
+
+/// From now on this file is followed, also in what it permits logs to hold.
+pub fn follow(document: &Document) {
+    redact::show_until(config::personal::permitted_until(document));
 }
 
 impl Site {
@@ -92,13 +98,12 @@ impl Site {
         capturing::warn(document, &graph, &stores, &catalogs, &mut diagnostics)?;
         if diagnostics.has_errors() {
             let text = diagnostics.render(&loaded.source, std::io::stderr().is_terminal());
-            let whose = document.tenant.as_ref().map(|tenant| format!("tenant {tenant}:\n")).unwrap_or_default();
-            let text = whose + &text;
             return Err(Failure::findings(text, diagnostics.to_json(&loaded.source)));
         }
         let unreachable = (!errors.is_empty()).then(|| not_opened(&errors));
         let loaded = Arc::clone(loaded);
-        Ok(Self { loaded, stores, graph, jobs, mail, ledgers, away, unreachable, warnings: diagnostics })
+        let identities = identities(&stores, &catalogs);
+        Ok(Self { loaded, stores, graph, jobs, mail, ledgers, identities, away, unreachable, warnings: diagnostics })
     }
 
     /// The jobs that were named, or all.
@@ -144,6 +149,18 @@ impl Site {
     pub fn own(&self, memory: &Database) -> Database {
         own(&self.loaded, memory)
     }
+}
+
+/// Which database or folder each store is; of a PostgreSQL database, which of its schemas too.
+fn identities(stores: &Stores, catalogs: &BTreeMap<StoreName, Catalog>) -> BTreeMap<StoreName, String> {
+    let databases = stores.databases().map(|(name, database)| {
+        let schema = catalogs.get(name).and_then(|catalog| catalog.default_schema.clone());
+        (
+            name.clone(),
+            format!("{}{}", database.identity(), schema.map(|schema| format!(".{schema}")).unwrap_or_default()),
+        )
+    });
+    databases.chain(stores.roots().map(|(name, root)| (name.clone(), root.identity()))).collect()
 }
 
 fn own(loaded: &Loaded, memory: &Database) -> Database {
@@ -219,4 +236,24 @@ fn find_ledgers(
         ledgers.insert(name.clone(), version.is_some());
     }
     Ok(ledgers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_file_permits_nothing_until_it_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("jobs.toml");
+        let now = Clock::system().now();
+        let tomorrow = (now + chrono::TimeDelta::days(1)).format("%Y-%m-%d");
+        std::fs::write(&path, format!("[diagnostics]\npersonal_data_until = \"{tomorrow}\"\n")).unwrap();
+        let loaded = load(&path).unwrap();
+        assert!(!redact::may_be_shown(now));
+        follow(&loaded.document);
+        assert!(redact::may_be_shown(now));
+        redact::show_until(None);
+    }
 }

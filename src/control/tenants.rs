@@ -1,11 +1,12 @@
 //! Whose installation a request is about, where the file has tenants.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::failure::{Exit, Failure};
 use crate::config::Loaded;
 use crate::config::diagnostic::did_you_mean;
-use crate::names::TenantName;
+use crate::names::{StoreName, TenantName};
 
 /// What the file says for the tenant that is named, or else for each; for a file without tenants, the file itself.
 ///
@@ -36,6 +37,33 @@ pub fn part(loaded: &Arc<Loaded>, tenant: Option<&TenantName>) -> Result<Arc<Loa
             let text = format!("error: the file has tenants: say whose with --tenant ({}{more})", names.join(", "));
             Err(Failure::new(Exit::Usage, text))
         }
+    }
+}
+
+/// The stores of all tenants so far, each by what it is: two addresses may lead to one and the same database.
+#[derive(Default)]
+pub struct Apart(BTreeMap<String, (TenantName, StoreName)>);
+
+impl Apart {
+    /// Adds a tenant's stores.
+    ///
+    /// # Errors
+    /// When one of them is another tenant's too: each would remove what is the other's.
+    pub fn add(
+        &mut self,
+        tenant: Option<&TenantName>,
+        identities: &BTreeMap<StoreName, String>,
+    ) -> Result<(), Failure> {
+        let Some(tenant) = tenant else { return Ok(()) };
+        for (store, identity) in identities {
+            let (other, its) = self.0.entry(identity.clone()).or_insert_with(|| (tenant.clone(), store.clone()));
+            if other != tenant {
+                let text =
+                    format!("error: store `{store}` is store `{its}` of tenant `{other}` too, at another address");
+                return Err(Failure::new(Exit::Configuration, text));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::clocks::Watch;
 use super::conductor::Message;
 use super::events::{Event, Listeners};
-use super::policy::Policy;
+use super::policy::{Followed, Policy};
 use super::sites::Sites;
 use crate::clock::Clock;
 use crate::control::Cause;
@@ -46,6 +46,7 @@ pub(super) struct Core {
     pub reload_waits: AtomicBool,
     engine: Mutex<Engine>,
     policy: Mutex<Arc<Policy>>,
+    followed: Followed,
     running: Mutex<BTreeMap<String, Running>>,
     failing: Mutex<BTreeMap<String, String>>,
 }
@@ -69,7 +70,7 @@ impl Core {
         watch: Watch,
         listeners: Listeners,
         conductor: Sender<Message>,
-        policy: Policy,
+        (policy, followed): (Policy, Followed),
     ) -> Self {
         Self {
             path,
@@ -86,6 +87,7 @@ impl Core {
             reload_waits: AtomicBool::new(false),
             engine: Mutex::new(Engine::new(policy.limits())),
             policy: Mutex::new(Arc::new(policy)),
+            followed,
             running: Mutex::default(),
             failing: Mutex::default(),
         }
@@ -103,6 +105,7 @@ impl Core {
 
     /// Follows another file from now on.
     pub fn follow(&self, policy: Arc<Policy>) {
+        self.followed.set(&policy.loaded);
         *locked(&self.policy) = policy;
     }
 

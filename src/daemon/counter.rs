@@ -193,7 +193,6 @@ fn text(text: impl Into<String>) -> Answer {
 }
 
 fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Result<Answer, Failure> {
-    let now = core.clock.now();
     let memory = &core.memory;
     Ok(match ask {
         Ask::Ping => text(super::status::line(core)),
@@ -219,9 +218,10 @@ fn status(core: &Core, tenant: Option<&TenantName>) -> Result<Answer, Failure> {
     // An unknown tenant is refused.
     tenants::parts(&policy.loaded, tenant)?;
     let mut screen = Screen::new(&policy.loaded.document, core.clock.now(), Some(super::status::line(core)));
-    for part in policy.parts.iter().filter(meant) {
-        let site = core.sites.get(part)?;
-        screen.add(&site, &site.own(&core.memory))?;
+    let parts: Vec<&Arc<Loaded>> = policy.parts.iter().filter(meant).collect();
+    for part in &parts {
+        let looked = core.sites.get(part).and_then(|site| screen.add(&site, &site.own(&core.memory)));
+        screen.unless_wrong(part, looked, parts.len())?;
     }
     let memory = tenant.map_or_else(|| core.memory.clone(), |tenant| core.memory.of_tenant(tenant.as_str()));
     screen.add_state(&memory, &requests::job_names(&policy.loaded))?;

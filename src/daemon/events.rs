@@ -19,8 +19,11 @@ const MISTAKES: usize = 20;
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A run begins.
+    /// A run begins: it has its job's lease. What is refused before has no beginning and no end.
     Started(Due<'a>),
+    /// A run that has begun could not be remembered, since the state is away: how it ended is not known here. Its slot is
+    /// taken up again.
+    Lost(Due<'a>),
     /// A run is over; `ran.again` says whether its slot will be tried again.
     Finished {
         /// What was due.
@@ -98,6 +101,8 @@ impl Listener for Log {
                 "job {} begins",
                 due.job
             ),
+            // Why is logged where it is found out.
+            Event::Lost(_) => {}
             Event::Finished { due, ran } => finished(due, ran),
             Event::Skipped { job, slot, slots, why } => tracing::warn!(
                 job.name = *job,

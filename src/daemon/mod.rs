@@ -10,13 +10,13 @@
 //! while the state is away; a store that is away fails the jobs that need it and no other. A file that is refused changes
 //! nothing ([`reload`]).
 //!
-//! Whoever wants to know what happens implements [`events::Listener`].
+//! Whoever wants to know what happens implements [`events::Listener`] and is started by [`listeners`].
 
 mod clocks;
 mod conductor;
 mod core;
 mod counter;
-pub mod events;
+mod events;
 mod guests;
 mod heartbeat;
 mod listeners;
@@ -30,5 +30,4 @@ pub mod socket;
 mod status;
 mod worker;
 
-pub use listeners::listeners;
 pub use serve::{Serving, serve};

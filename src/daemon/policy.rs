@@ -1,16 +1,18 @@
 //! The file that the daemon follows, made ready for the engine.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
 use crate::config::Loaded;
 use crate::config::document::Limits;
 use crate::config::timing::CatchUp;
-use crate::control::{Exit, Failure, Site, load};
+use crate::control::site::{follow, load};
+use crate::control::tenants::Apart;
+use crate::control::{Exit, Failure, Site};
 use crate::jobs::{Job, KINDS};
-use crate::names::{JobName, TenantName};
+use crate::names::{JobName, StoreName, TenantName};
 use crate::schedule::{Known, Spec};
 use crate::store::state::{self, Schedule};
 use crate::store::{Conn, StoreError};
@@ -28,6 +30,30 @@ pub(super) struct Policy {
     pub specs: BTreeMap<String, Spec>,
 }
 
+/// The file that is followed now, for threads of their own: what they do is by this file, never by one that stands on
+/// the disk and was not accepted.
+#[derive(Clone)]
+pub(super) struct Followed(Arc<Mutex<Arc<Loaded>>>);
+
+impl Followed {
+    /// Follows a file from now on, also in what it permits logs to hold.
+    pub fn new(loaded: &Arc<Loaded>) -> Self {
+        follow(&loaded.document);
+        Self(Arc::new(Mutex::new(Arc::clone(loaded))))
+    }
+
+    /// Follows another.
+    pub fn set(&self, loaded: &Arc<Loaded>) {
+        follow(&loaded.document);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(loaded);
+    }
+
+    /// The file.
+    pub fn get(&self) -> Arc<Loaded> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Policy {
     /// Reads the file and holds it against the stores that can be reached. A file that is not enabled is only read.
     ///
@@ -41,14 +67,23 @@ impl Policy {
         if !policy.loaded.document.enabled {
             return Ok((policy, None));
         }
-        let mut away = Vec::new();
+        let (mut away, mut wrong, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         // A few tenants at a time, whose stores are let go before the next ones' are opened.
         for some in policy.parts.chunks(AT_A_TIME) {
-            for looked in look_at(some) {
-                let (specs, missing) = looked?;
-                policy.specs.extend(specs);
-                away.extend(missing);
+            for (part, looked) in some.iter().zip(look_at(some)) {
+                let tenant = part.document.tenant.as_ref();
+                match looked.and_then(|looked| apart.add(tenant, &looked.identities).map(|()| looked)) {
+                    Ok(looked) => {
+                        policy.specs.extend(looked.specs);
+                        away.extend(looked.away);
+                    }
+                    // All mistakes of all tenants are told at once.
+                    Err(failure) => wrong.push(failure.of_tenant(tenant)),
+                }
             }
+        }
+        if let Some(wrong) = Failure::all(wrong) {
+            return Err(wrong);
         }
         Ok((policy, (!away.is_empty()).then(|| away.join("\n"))))
     }
@@ -92,14 +127,20 @@ impl Policy {
     }
 }
 
-/// The specs of a tenant, and what is away there.
-type LookedAt = Result<(BTreeMap<String, Spec>, Option<String>), Failure>;
+/// What was seen of a tenant.
+struct LookedAt {
+    specs: BTreeMap<String, Spec>,
+    /// What is away, in words.
+    away: Option<String>,
+    identities: BTreeMap<StoreName, String>,
+}
 
 /// The specs of a few tenants, and what is away there. All at once, since a store that is away makes itself waited for.
-fn look_at(parts: &[Arc<Loaded>]) -> Vec<LookedAt> {
+fn look_at(parts: &[Arc<Loaded>]) -> Vec<Result<LookedAt, Failure>> {
     let look = |part: &Arc<Loaded>| {
         let site = Site::open_reachable(part)?;
-        Ok((specs(&site), site.unreachable.as_ref().map(|failure| failure.text().to_owned())))
+        let away = site.unreachable.as_ref().map(|failure| failure.text().to_owned());
+        Ok(LookedAt { specs: specs(&site), away, identities: site.identities })
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = parts.iter().map(|part| scope.spawn(move || look(part))).collect();

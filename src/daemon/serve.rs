@@ -11,8 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::clocks::Watch;
 use super::conductor::{Conductor, Message, tick};
 use super::core::Core;
-use super::events::{Event, Listener, Listeners};
-use super::policy::Policy;
+use super::events::{Event, Listeners};
+use super::listeners::listeners;
+use super::policy::{Followed, Policy};
 use super::single::Single;
 use super::socket::{self, Socket};
 use super::{heartbeat, notify, reload};
@@ -28,8 +29,6 @@ pub struct Serving {
     pub config: PathBuf,
     /// Where commands reach the daemon; the usual place, when nobody says.
     pub socket: Option<PathBuf>,
-    /// Who hears what happens, besides the log.
-    pub listeners: Vec<Arc<dyn Listener>>,
 }
 
 /// A watchdog that hears nothing for longer than this restarts the daemon; the conductor may wait for the state so long.
@@ -58,9 +57,10 @@ pub fn serve(serving: Serving) -> Result<Exit, Failure> {
     let known = policy.known(&mut conn, now)?;
     drop(conn);
     auditing::followed(&policy.loaded, vec![Act::Boot], &memory, crate::clock::Clock::system())?;
+    let followed = Followed::new(&policy.loaded);
+    let listeners = Listeners::new(listeners(&followed)?);
     let (sender, messages) = mpsc::channel();
-    let listeners = Listeners::new(serving.listeners);
-    let core = Arc::new(Core::new(serving.config, memory, watch, listeners, sender, policy));
+    let core = Arc::new(Core::new(serving.config, memory, watch, listeners, sender, (policy, followed)));
     core.engine().set_jobs(core.policy().limits(), known, now);
 
     let runtime = tokio::runtime::Builder::new_current_thread()

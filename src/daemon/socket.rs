@@ -31,11 +31,10 @@ use super::core::Core;
 use super::counter::carry_out;
 pub use super::counter::{Ask, Person};
 use super::guests::{Entry, Guest, Guests};
-use crate::control::clocks::accept_clocks;
+use crate::control::clocks::{accept_own, accept_stores, accepted};
 use crate::control::roles::Caller;
 use crate::control::{Exit, Failure};
 use crate::names::TenantName;
-use crate::store::state;
 
 /// Where the daemon listens when nobody says otherwise.
 pub const DEFAULT: &str = "/run/retentiond/control.sock";
@@ -222,21 +221,18 @@ async fn hear(stream: &mut UnixStream) -> Result<(UCred, Option<TenantName>, Ask
 
 /// Accepts the clocks as they are.
 pub(super) fn accept(core: &Core) -> Result<String, Failure> {
-    let own = core.watch.accept(&mut *core.memory.conn()?)?;
+    let mut lines = Vec::new();
     let policy = core.policy();
-    if !policy.loaded.document.enabled {
-        return accept_clocks(own, None, &mut *core.memory.conn()?, core.clock);
+    let enabled = policy.loaded.document.enabled;
+    if core.watch.doubt().is_some() {
+        lines.push(accept_own(&mut *core.memory.conn()?, core.clock)?);
     }
-    if own {
-        state::begin_schedules_by(&mut *core.memory.conn()?, core.clock.now())?;
+    if core.watch.accept(&mut *core.memory.conn()?)? && enabled {
         core.begin_anew(&policy)?;
     }
-    let mut texts = Vec::new();
-    for part in &policy.parts {
-        let site = core.sites.get(part)?;
-        let memory = site.own(&core.memory);
-        texts.push(accept_clocks(own, Some(&site), &mut *memory.conn()?, core.clock)?);
+    for part in policy.parts.iter().filter(|_| enabled) {
+        let site = core.sites.get(part).map_err(|failure| failure.of_tenant(part.document.tenant.as_ref()))?;
+        lines.extend(accept_stores(&site, &mut *site.own(&core.memory).conn()?, core.clock)?);
     }
-    texts.dedup();
-    Ok(texts.join("\n"))
+    Ok(accepted(&lines))
 }

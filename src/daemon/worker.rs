@@ -1,6 +1,7 @@
 //! One run, on a thread of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -37,6 +38,12 @@ pub(super) struct Task {
     pub trigger: Trigger,
 }
 
+impl Task {
+    fn due(&self) -> Due<'_> {
+        Due { job: &self.job, slot: self.slot, trigger: self.trigger }
+    }
+}
+
 /// Runs a task on a thread of its own; the conductor hears when it is over. `false` when no thread could be had.
 pub(super) fn spawn(core: &Arc<Core>, task: Task) -> bool {
     let running = Running { slot: task.slot, stop: crate::stop::Stop::new(), cause: crate::control::Cause::default() };
@@ -70,14 +77,12 @@ impl Drop for Report<'_> {
 
 fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
     let policy = core.policy();
-    let options = options(core, &policy, task, running);
-    let due = Due { job: &task.job, slot: task.slot, trigger: task.trigger };
+    let begun = Arc::new(AtomicBool::new(false));
+    let options = options(core, &policy, task, running, &begun);
+    let due = task.due();
     let ran = match open(core, &policy, &task.job) {
         Ok((site, name)) => match site.jobs.get(&name) {
-            Some(job) => {
-                core.tell(&Event::Started(due));
-                run_job(&site, &site.own(&core.memory), &**job, &options, &mut Silent { job: &task.job })
-            }
+            Some(job) => run_job(&site, &site.own(&core.memory), &**job, &options, &mut Silent { job: &task.job }),
             // It was taken out of the file between the decision and now.
             None => return give_up(core, task, "missed"),
         },
@@ -91,6 +96,9 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
         Ok(ran) => ended(core, &policy, task, due, &ran),
         Err(failure) => {
             tracing::error!(job.name = task.job, "job {}: {}", task.job, failure.text());
+            if begun.load(Ordering::SeqCst) {
+                core.tell(&Event::Lost(due));
+            }
             Ending::Taken
         }
     }
@@ -120,8 +128,9 @@ fn of_failure(failure: &Failure) -> RemovalError {
     }
 }
 
-fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running) -> Options {
+fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running, begun: &Arc<AtomicBool>) -> Options {
     let (watched, stopping) = (Arc::clone(core), core.stop.clone());
+    let (telling, begun, told) = (Arc::clone(core), Arc::clone(begun), task.clone());
     let retry = policy.specs.get(&task.job).map(|spec| spec.retry.clone()).unwrap_or_default();
     let (attempt, clock) = (task.attempt, core.clock);
     Options {
@@ -135,6 +144,10 @@ fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running) ->
             slot: task.slot,
             trigger: task.trigger,
             doubt: Arc::new(move |now: DateTime<Utc>| watched.watch.doubt_at(now).map(clocks::in_words)),
+            begun: Arc::new(move || {
+                begun.store(true, Ordering::SeqCst);
+                telling.tell(&Event::Started(told.due()));
+            }),
             afterwards: Arc::new(move |ended: &Result<Outcome, RemovalError>, _| match ended {
                 Ok(Outcome::Stopped) if stopping.is_raised() => SlotFate::Open,
                 Err(RemovalError::Overtaken) => SlotFate::Open,

@@ -63,6 +63,10 @@ pub trait Job: Send + Sync {
     fn mends(&self) -> bool {
         false
     }
+    /// Whether a run removes anything, so that somebody has to approve what it may remove.
+    fn removes(&self) -> bool {
+        true
+    }
     /// Every store without which the job must not run, as the file alone says: all, unless a kind knows better.
     fn needs(&self, document: &Document) -> BTreeSet<StoreName> {
         document.stores.keys().cloned().collect()

@@ -123,6 +123,10 @@ impl Job for PersonalDataReport {
         &self.policy
     }
 
+    fn removes(&self) -> bool {
+        false
+    }
+
     /// Only where requests are marked as answered is anything written.
     fn stores(&self, _: &Graph) -> Vec<StoreName> {
         self.store.iter().cloned().collect()

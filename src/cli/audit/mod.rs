@@ -35,6 +35,13 @@ enum What {
     Capture(capture::CaptureArgs),
 }
 
+impl AuditArgs {
+    /// Whether it is about a store; all else is about the one trail.
+    pub(super) fn is_capture(&self) -> bool {
+        matches!(self.what, What::Capture(_))
+    }
+}
+
 /// Does it.
 pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
     match &args.what {

@@ -29,6 +29,7 @@ fn due(memory: &Database, lease: Duration) -> Options {
         occasion: Occasion::Slot {
             slot: slot(),
             trigger: Trigger::Schedule,
+            begun: Arc::new(|| {}),
             doubt: Arc::new(|_| None),
             afterwards: Arc::new(|_, _| SlotFate::Ended),
         },

@@ -1,16 +1,16 @@
 //! Alerts: what happened is noted in the state, and a thread of its own sends what has to be sent.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::super::events::{Event, Listener};
+use super::super::policy::Followed;
 use crate::clock::Clock;
 use crate::config::diagnostic::Diagnostics;
 use crate::control::alerts::{self, Standing};
 use crate::control::ran::Ended;
-use crate::control::{deadlines, load, site::open_state};
+use crate::control::{deadlines, site::open_state};
 use crate::jobs::Outcome;
 use crate::mail::Settings;
 use crate::store::pool::Database;
@@ -29,11 +29,12 @@ pub(super) struct Alerts {
 
 impl Alerts {
     /// Starts the thread that sends.
-    pub fn start(config: &Path) -> Arc<Self> {
+    pub fn start(followed: &Followed) -> Arc<Self> {
         let (poke, poked) = sync_channel(1);
         let clock = Clock::system();
-        let config = config.to_path_buf();
-        let thread = std::thread::Builder::new().name("alerts".to_owned()).spawn(move || send(&config, clock, &poked));
+        let followed = followed.clone();
+        let thread =
+            std::thread::Builder::new().name("alerts".to_owned()).spawn(move || send(&followed, clock, &poked));
         if let Err(error) = thread {
             tracing::error!(%error, "no alerts can be sent");
         }
@@ -63,7 +64,7 @@ impl Alerts {
             Event::Clock(None) => alerts::note(conn, ":clock", &Standing::Well, now),
             Event::ReloadRefused(why) => alerts::note(conn, ":file", &Standing::Wrong(why.text()), now),
             Event::Reloaded => alerts::note(conn, ":file", &Standing::Well, now),
-            Event::Started(_) | Event::Skipped { .. } | Event::State(_) => Ok(()),
+            Event::Started(_) | Event::Lost(_) | Event::Skipped { .. } | Event::State(_) => Ok(()),
         }
     }
 }
@@ -79,7 +80,7 @@ impl Listener for Alerts {
 }
 
 /// Sends what is due until the daemon ends.
-fn send(config: &Path, clock: Clock, poked: &Receiver<()>) {
+fn send(followed: &Followed, clock: Clock, poked: &Receiver<()>) {
     let mut memory: Option<Database> = None;
     let mut round = Instant::now();
     loop {
@@ -87,23 +88,27 @@ fn send(config: &Path, clock: Clock, poked: &Receiver<()>) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if let Err(error) = work(config, clock, &mut memory, &mut round) {
+        if let Err(error) = work(followed, clock, &mut memory, &mut round) {
             tracing::warn!(%error, "alerts wait for the state");
         }
     }
 }
 
-fn work(config: &Path, clock: Clock, memory: &mut Option<Database>, round: &mut Instant) -> Result<(), StoreError> {
+fn work(
+    followed: &Followed,
+    clock: Clock,
+    memory: &mut Option<Database>,
+    round: &mut Instant,
+) -> Result<(), StoreError> {
     let now = clock.now();
     let turn = round.elapsed() >= ROUND;
-    // A file of many jobs is not read for nothing.
     if let Some(memory) = memory.as_ref().filter(|_| !turn)
         && state::letters_due(&mut *memory.conn()?, now)?.is_empty()
     {
         return Ok(());
     }
-    // Read anew each time: addresses and secrets may have changed. A file that is wrong is the reload's business.
-    let Ok(loaded) = load(config).map(Arc::new) else { return Ok(()) };
+    // Asked anew each time: addresses and secrets may have changed.
+    let loaded = followed.get();
     let settings = loaded.document.mail.as_ref().and_then(|mail| Settings::read(mail, &mut Diagnostics::default()));
     if memory.is_none() {
         *memory = open_state(&loaded).ok();

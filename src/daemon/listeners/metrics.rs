@@ -3,7 +3,6 @@
 //! **Invariant.** Labels hold names of jobs, entries, brakes and outcomes, never a value of a row. A scrape renders what
 //! is known; it asks no database.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +13,7 @@ use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::super::events::{Event, Listener};
+use super::super::policy::Followed;
 use super::survey;
 use crate::clock::Clock;
 use crate::config::listen::Listen;
@@ -41,7 +41,7 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Listens, and starts the thread that answers and the one that counts.
-    pub fn start(config: &Path, listen: &Listen) -> Result<Arc<Self>, Failure> {
+    pub fn start(followed: &Followed, listen: &Listen) -> Result<Arc<Self>, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::new(Exit::Failed, format!("error: [metrics] listen, {listen}: {error}"))
         };
@@ -65,7 +65,7 @@ impl Metrics {
                 }
             })
             .map_err(|error| failed(&error))?;
-        let survey = survey::Survey::start(config).map_err(|error| failed(&error))?;
+        let survey = survey::Survey::start(followed).map_err(|error| failed(&error))?;
         Ok(Arc::new(Self { clock: Clock::system(), health, survey }))
     }
 }
@@ -97,6 +97,7 @@ impl Listener for Metrics {
                 gauge!("retentiond_lag_seconds", "job" => due.job.to_owned()).set(lag);
                 gauge!("retentiond_lease_held", "job" => due.job.to_owned()).set(1.0);
             }
+            Event::Lost(due) => gauge!("retentiond_lease_held", "job" => due.job.to_owned()).set(0.0),
             Event::Finished { due, ran } => {
                 gauge!("retentiond_lease_held", "job" => due.job.to_owned()).set(0.0);
                 finished(due.job, ran);

@@ -4,14 +4,13 @@
 //! A URL may be a secret: it stands in no message.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::super::events::{Event, Listener};
-use crate::control::load;
+use super::super::policy::Followed;
 use crate::control::ran::Ended;
 use crate::jobs::Outcome;
 use crate::store::pool::Database;
@@ -29,7 +28,7 @@ struct Ping {
 
 /// Sends pings.
 pub(super) struct Pings {
-    config: PathBuf,
+    followed: Followed,
     urls: Mutex<BTreeMap<String, String>>,
     runs: Mutex<BTreeMap<String, uuid::Uuid>>,
     queue: Sender<Ping>,
@@ -41,7 +40,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Pings {
     /// Starts the thread that sends.
-    pub fn start(config: &Path) -> Arc<Self> {
+    pub fn start(followed: &Followed) -> Arc<Self> {
         let (queue, waiting) = channel(WAITING);
         let thread = std::thread::Builder::new().name("pings".to_owned()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -52,20 +51,24 @@ impl Pings {
         if let Err(error) = thread {
             tracing::error!(%error, "no pings can be sent");
         }
-        let pings = Self { config: config.to_path_buf(), urls: Mutex::default(), runs: Mutex::default(), queue };
+        let pings = Self { followed: followed.clone(), urls: Mutex::default(), runs: Mutex::default(), queue };
         pings.read();
         Arc::new(pings)
     }
 
     fn read(&self) {
-        let Ok(loaded) = load(&self.config).map(Arc::new) else { return };
-        let parts = loaded.parts();
+        let parts = self.followed.get().parts();
         let urls = parts.iter().flat_map(|part| &part.document.jobs).filter_map(|(name, raw)| {
             let url = raw.timing.ping_url.as_ref()?.resolve().ok()?;
             let url = url.trim_end_matches('/').replace("{tenant}", name.tenant().unwrap_or_default());
             Some((name.to_string(), url))
         });
         *locked(&self.urls) = urls.collect();
+    }
+
+    /// The id of the run that goes on, which ends.
+    fn run(&self, job: &str) -> Option<uuid::Uuid> {
+        locked(&self.runs).remove(job)
     }
 
     fn ping(&self, job: &str, end: &str, run: uuid::Uuid) {
@@ -85,8 +88,13 @@ impl Listener for Pings {
                 locked(&self.runs).insert(due.job.to_owned(), run);
                 self.ping(due.job, "/start", run);
             }
+            Event::Lost(due) => {
+                if let Some(run) = self.run(due.job) {
+                    self.ping(due.job, "/fail", run);
+                }
+            }
             Event::Finished { due, ran } => {
-                let run = locked(&self.runs).remove(due.job).unwrap_or_else(uuid::Uuid::now_v7);
+                let run = self.run(due.job).unwrap_or_else(uuid::Uuid::now_v7);
                 let end = match &ran.ended {
                     Ended::With(Outcome::Complete | Outcome::Truncated | Outcome::Held) => "",
                     Ended::With(_) | Ended::Failed(_) => "/fail",

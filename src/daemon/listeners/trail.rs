@@ -1,14 +1,14 @@
 //! Checkpoints of the audit trail while no run ends: every quarter of an hour, if there is something new; and the mail to
 //! the auditors, once a day.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::super::events::{Event, Listener};
+use super::super::policy::Followed;
 use crate::clock::Clock;
-use crate::control::{Failure, auditing, load, site::open_state};
+use crate::control::{Failure, auditing, site::open_state};
 use crate::store::pool::Database;
 
 const EVERY: Duration = Duration::from_secs(900);
@@ -18,10 +18,10 @@ pub(super) struct Checkpoints(SyncSender<()>);
 
 impl Checkpoints {
     /// Starts it; the first checkpoint is about the start.
-    pub fn start(config: &Path) -> Arc<Self> {
+    pub fn start(followed: &Followed) -> Arc<Self> {
         let (poke, poked) = sync_channel(1);
-        let config = config.to_path_buf();
-        let thread = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || sign(&config, &poked));
+        let followed = followed.clone();
+        let thread = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || sign(&followed, &poked));
         if let Err(error) = thread {
             tracing::error!(%error, "the audit trail is signed after runs only");
         }
@@ -38,7 +38,7 @@ impl Listener for Checkpoints {
     }
 }
 
-fn sign(config: &Path, poked: &Receiver<()>) {
+fn sign(followed: &Followed, poked: &Receiver<()>) {
     let mut memory: Option<Database> = None;
     let mut wait = Duration::from_secs(5);
     loop {
@@ -47,15 +47,15 @@ fn sign(config: &Path, poked: &Receiver<()>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         wait = EVERY;
-        if let Err(failure) = once(config, &mut memory) {
+        if let Err(failure) = once(followed, &mut memory) {
             tracing::warn!("{}", failure.text());
         }
     }
 }
 
-fn once(config: &Path, memory: &mut Option<Database>) -> Result<(), Failure> {
-    // Read anew each time: addresses and secrets may have changed.
-    let loaded = load(config)?;
+fn once(followed: &Followed, memory: &mut Option<Database>) -> Result<(), Failure> {
+    // Asked anew each time: addresses and secrets may have changed.
+    let loaded = followed.get();
     let memory = match memory {
         Some(memory) => memory,
         none => none.insert(open_state(&loaded)?),
