@@ -53,6 +53,8 @@ fn daemons_that_are_killed_and_suspended_do_each_slot_once() {
         }
     }
     logs.wait_for(Duration::from_secs(120), "nothing is left", || logs.left() == 0);
+    // A slot whose run found a lock of a suspended daemon waits for another try, for as long as that daemon might make it.
+    logs.wait_for(Duration::from_secs(180), "no slot waits for another try", || waiting(&logs) == 0);
     for daemon in daemons.into_iter().flatten() {
         assert_eq!(daemon.stop(), Some(0));
     }
@@ -60,6 +62,29 @@ fn daemons_that_are_killed_and_suspended_do_each_slot_once() {
     each_slot_once(&logs);
     no_batch_under_a_lost_lease(&logs);
     assert_eq!(logs.ledger(), fed, "each row went once");
+}
+
+/// A daemon that is killed leaves its retry to whoever comes, soon after it would have made it itself.
+#[test]
+fn a_retry_is_anybodys_soon_after_its_time() {
+    let logs = Logs::new(1, "* * * * * *", "catch_up = \"all\"");
+    let (there, away) = (logs.project.path("log0.db"), logs.project.path("log0.away"));
+    std::fs::rename(&there, &away).unwrap();
+    let daemon = Daemon::start(&logs, &[]);
+    let wait = || {
+        let seconds = "SELECT CAST((julianday(not_before) - julianday('now')) * 86400 AS INTEGER) FROM slots WHERE ended_at IS NULL AND attempts > 0 AND not_before > datetime('now');";
+        logs.state(seconds).lines().filter_map(|line| line.parse::<u64>().ok()).max()
+    };
+    logs.wait_until("a slot waits for another try", || wait().is_some());
+    daemon.kill();
+    // Thirty seconds for the daemon that failed, and a minute more for another.
+    assert!(wait().is_some_and(|seconds| seconds <= 90), "{:?}", wait());
+}
+
+fn waiting(logs: &Logs) -> usize {
+    let waiting =
+        "SELECT count(*) FROM slots WHERE ended_at IS NULL AND attempts > 0 AND not_before > now() AT TIME ZONE 'UTC';";
+    logs.state(waiting).trim().parse().unwrap()
 }
 
 fn done(logs: &Logs) -> usize {

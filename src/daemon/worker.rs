@@ -22,7 +22,7 @@ use crate::schedule::{Ending, Slot};
 use crate::store::state::{self, SlotFate, Trigger};
 use crate::store::{ErrorKind, StoreError};
 
-/// A retry belongs to the daemon that ran first, for so much longer than its longest wait.
+/// A retry belongs to the daemon that ran first, for so much longer than the wait before it; then it is anybody's.
 const OURS: TimeDelta = TimeDelta::seconds(60);
 
 /// What a worker is to run.
@@ -131,8 +131,9 @@ fn of_failure(failure: &Failure) -> RemovalError {
 fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running, begun: &Arc<AtomicBool>) -> Options {
     let (watched, stopping) = (Arc::clone(core), core.stop.clone());
     let (telling, begun, told) = (Arc::clone(core), Arc::clone(begun), task.clone());
-    let retry = policy.specs.get(&task.job).map(|spec| spec.retry.clone()).unwrap_or_default();
     let (attempt, clock) = (task.attempt, core.clock);
+    let spec = policy.specs.get(&task.job).filter(|spec| attempt < spec.retry.max);
+    let again = spec.map(|spec| spec.backoff(task.slot, attempt + 1) + OURS);
     Options {
         released: Vec::new(),
         unpaced: false,
@@ -151,8 +152,8 @@ fn options(core: &Arc<Core>, policy: &Policy, task: &Task, running: &Running, be
             afterwards: Arc::new(move |ended: &Result<Outcome, RemovalError>, _| match ended {
                 Ok(Outcome::Stopped) if stopping.is_raised() => SlotFate::Open,
                 Err(RemovalError::Overtaken) => SlotFate::Open,
-                Err(error) if may_pass(error) && attempt < retry.max => {
-                    SlotFate::Again(clock.now() + retry.cap.length() + OURS)
+                Err(error) if may_pass(error) => {
+                    again.map_or(SlotFate::Ended, |wait| SlotFate::Again(clock.now() + wait))
                 }
                 _ => SlotFate::Ended,
             }),

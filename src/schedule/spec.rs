@@ -60,7 +60,7 @@ impl Spec {
 
     /// How long to wait before an attempt (the second is 1): twice as long each time, up to the cap, and up to a quarter
     /// less, so that jobs that failed together do not come back together.
-    pub(super) fn backoff(&self, slot: Slot, attempt: u32) -> TimeDelta {
+    pub fn backoff(&self, slot: Slot, attempt: u32) -> TimeDelta {
         let doubled = 1_i32.checked_shl(attempt.saturating_sub(1).min(30)).unwrap_or(i32::MAX);
         let wait = self.retry.base.length().checked_mul(doubled).unwrap_or(TimeDelta::MAX);
         let wait = wait.min(self.retry.cap.length());
