@@ -194,3 +194,52 @@ fn each_command_has_its_manual_page() {
         assert!(page(&format!("retentiond-{command}.1")).contains("SYNOPSIS"), "{command}");
     }
 }
+
+/// What the package installs: nothing runs, and nobody is mailed unencrypted.
+#[test]
+fn the_packages_policy_is_inert_and_mails_nobody() {
+    let made = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/deb-policy")).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let policy = String::from_utf8(made.stdout).unwrap();
+    let project = Project::new("");
+    project.write("jobs.toml", &policy);
+    project.run(&["check", "--unit"]).expect_code(0);
+    let said = |key: &str| policy.lines().filter(|line| line.trim_start().starts_with(key)).count();
+    assert_eq!((said("enabled = false"), said("allow_plain"), said("[jobs.reports]")), (1, 0, 0), "{policy}");
+    // Taken in as it stands, the job asks for the key.
+    let taken: String = policy
+        .lines()
+        .skip_while(|line| !line.starts_with("# [jobs.reports]"))
+        .take(7)
+        .fold(String::new(), |text, line| text + line.strip_prefix("# ").unwrap_or_default() + "\n");
+    assert!(taken.contains("\nencrypt_to = \"dpo.asc\"") && !taken.contains("allow_plain"), "{taken}");
+}
+
+/// Purging takes retentiond's own memory, and nothing that an operator put beside it.
+#[test]
+fn a_purge_of_the_package_leaves_what_is_the_operators() {
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().join("var/lib/retentiond");
+    let purge = || {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/deb/postrm");
+        let purged = Command::new("sh").arg(script).arg("purge").env("DPKG_ROOT", root.path()).output().unwrap();
+        assert!(purged.status.success(), "{purged:?}");
+    };
+    for file in ["demo/operative.db", "archive/audit/1.jsonl.zst", "shop.db", "outbox/mail.eml"] {
+        std::fs::create_dir_all(state.join(file).parent().unwrap()).unwrap();
+        std::fs::write(state.join(file), "").unwrap();
+    }
+    for file in ["state.db", "state.db-wal", "state.db-shm", "state.db.lock", "trail.key", "trail-0123abcd.signed"] {
+        std::fs::write(state.join(file), "").unwrap();
+    }
+    purge();
+    let left = |folder: &Path| owners(folder).into_keys().filter(|name| name != ".").collect::<Vec<_>>();
+    assert_eq!(left(&state), ["archive", "demo", "shop.db"]);
+    assert_eq!((left(&state.join("archive/audit")).len(), left(&state.join("demo")).len()), (1, 1));
+    #[expect(clippy::disallowed_methods, reason = "the operator takes all away")]
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("state.db"), "").unwrap();
+    purge();
+    assert!(!state.exists(), "with nothing of the operator's the folder goes too");
+}

@@ -1,4 +1,5 @@
-//! `retentiond init STORE`: the only command that creates anything in a purged store.
+//! `retentiond init STORE`: makes what jobs need in a purged store. Beside it only `audit capture --apply` creates anything
+//! there.
 
 use std::path::Path;
 

@@ -17,6 +17,7 @@ use crate::config::values::UrlSource;
 use crate::control::site::load;
 use crate::control::{Exit, Failure};
 use crate::files::RootOptions;
+use crate::jobs::personal_data_report::key_files;
 use crate::mail::settings::Way;
 use crate::names::{StoreName, TenantName};
 use crate::store::url::StoreUrl;
@@ -77,6 +78,14 @@ impl Needs {
         }
         for file in &outside.files {
             needs.read("a secret", Path::new(file));
+        }
+        if let Some(templates) = &document.report.templates {
+            needs.read("[report]", Path::new(templates));
+        }
+        for raw in document.jobs.values() {
+            for file in key_files(raw) {
+                needs.read(&format!("[jobs.{}]", raw.name), &file);
+            }
         }
         needs.variables(&outside);
         needs.credentials = outside.credentials;
@@ -235,6 +244,12 @@ mod tests {
             from = "privacy@example.org"
             [metrics]
             listen = "unix:/srv/metrics/r.sock"
+            [report]
+            templates = "/home/jo/texts"
+            [jobs.reports]
+            kind = "personal_data_report"
+            to = "dpo@example.org"
+            encrypt_to = ["/root/dpo.asc", "/etc/keys/dpo.asc"]
             [stores.shop]
             url = "sqlite:/srv/100%/shop.db"
             [stores.home]
@@ -255,6 +270,8 @@ mod tests {
             ReadWritePaths=/srv/voice\n\
             ProtectHome=tmpfs\n\
             BindPaths=/home/jo\n\
+            BindReadOnlyPaths=/home/jo/texts\n\
+            BindReadOnlyPaths=/root/dpo.asc\n\
             BindReadOnlyPaths=/root/secret\n\
             BindReadOnlyPaths=/tmp/pg\n";
         assert_eq!(found.drop_in(), expected);

@@ -1,6 +1,6 @@
 //! Findings in the file: message, place, and what was probably meant.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::source::Source;
 
@@ -106,8 +106,13 @@ impl Diagnostics {
             let (file, span) = source.place(&diagnostic.place);
             let (name, content) = source.file(file);
             let span = clamp(content, span);
-            let snippet = Snippet::source(content).path(name).annotation(AnnotationKind::Primary.span(span));
-            let title = level.primary_title(diagnostic.message.as_str()).element(snippet);
+            let title = level.primary_title(diagnostic.message.as_str());
+            // Of a file that could not be read there is no line to show.
+            let title = if content.is_empty() {
+                title.element(Origin::path(name))
+            } else {
+                title.element(Snippet::source(content).path(name).annotation(AnnotationKind::Primary.span(span)))
+            };
             let mut groups = vec![title];
             if let Some(help) = &diagnostic.help {
                 groups.push(Group::with_title(Level::HELP.secondary_title(help.as_str())));

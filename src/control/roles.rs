@@ -18,13 +18,13 @@ use crate::trail::{self, Act, Actor, Entry};
 /// A role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Runs, pauses, sees states.
+    /// Pauses and resumes jobs, lets the file be read anew, accepts clocks, sees the list of requests.
     Operator,
-    /// Reports, erasures, holds.
+    /// Reports about anyone, erasures, holds.
     Dpo,
-    /// Reads the trail.
+    /// Sees the lists of requests and of holds. The trail itself is verified by what is exported of it, without the daemon.
     Auditor,
-    /// Reports about users.
+    /// Reports about users, and the list of requests.
     Administrator,
 }
 

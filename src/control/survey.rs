@@ -3,7 +3,6 @@
 //! **Overdue** is a row that is still there although its job had a whole turn to remove it: it had expired a day ago, or
 //! one turn of the schedule where that is longer. What lacks a requirement has no age: it is overdue when its job has not
 //! succeeded for as long.
-
 //!
 //! A store that is away takes with it what it alone knows; of all others everything is said.
 

@@ -55,11 +55,11 @@ impl Followed {
 }
 
 impl Policy {
-    /// Reads the file and holds it against the stores that can be reached. A file that is not enabled is only read.
+    /// Reads the file and holds it against the stores that can be reached. A file that is not enabled is only read. Gives
+    /// also, in words, which stores are away.
     ///
     /// # Errors
-    /// When the file or the map is wrong.
-    /// Gives also, in words, which stores are away.
+    /// When the file or a tenant's map is wrong, with all mistakes of all tenants.
     pub fn read(path: &std::path::Path) -> Result<(Self, Option<String>), Failure> {
         let loaded = Arc::new(load(path)?);
         let parts = loaded.parts();

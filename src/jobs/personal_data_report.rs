@@ -92,6 +92,13 @@ impl Spec {
     }
 }
 
+/// The files with public keys that a job of this kind names; none of any other job.
+pub fn key_files(raw: &RawJob) -> Vec<PathBuf> {
+    let spec = (raw.kind == KIND.name).then(|| raw.read::<Spec>(&mut Diagnostics::default())).flatten();
+    let files = spec.and_then(|spec| spec.encrypt_to).map(|files| files.0).unwrap_or_default();
+    files.iter().map(|file| checks::beside(raw, file)).collect()
+}
+
 /// A job of this kind.
 pub struct PersonalDataReport {
     name: JobName,

@@ -263,8 +263,8 @@ fn removed(system: &Container) {
     system.must("dpkg -r retentiond");
     assert_ne!(system.run("systemctl is-active retentiond").code, Some(0));
     system.must("test -f /var/lib/retentiond/state.db && test -f /etc/retentiond/jobs.toml");
-    system.must("dpkg --purge retentiond");
-    system.must("! test -e /var/lib/retentiond && ! test -e /etc/retentiond/jobs.toml");
+    system.must("touch /var/lib/retentiond/shop.db && dpkg --purge retentiond");
+    system.must("test \"$(ls -A /var/lib/retentiond)\" = shop.db && ! test -e /etc/retentiond/jobs.toml");
     // What is the operator's stays: secrets, drop-ins, and every store.
     system
         .must("test -f /etc/retentiond/credentials/pepper && test -f /srv/shop/shop.db && test -f /srv/voice/a/2.wav");
