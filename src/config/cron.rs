@@ -4,6 +4,7 @@
 //! What daylight saving makes of those times is decided in `schedule`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -16,7 +17,8 @@ use serde::{Deserialize, Deserializer};
 #[schemars(with = "String", extend("examples" = ["30 2 * * *", "*/15 8-18 * * MON-FRI", "@daily"]))]
 pub struct Cron {
     text: String,
-    pattern: croner::Cron,
+    /// Five kilobytes, most of them years; a document, its tenants and the daemon have it together.
+    pattern: Arc<croner::Cron>,
 }
 
 const WRITE: &str = "write five fields (minute hour day month weekday), as in \"30 2 * * *\", or six with a second before them, or @daily, @hourly, @weekly, @monthly, @yearly";
@@ -63,7 +65,7 @@ impl Cron {
             check_field(at, part)?;
         }
         let pattern = parse(&parts.join(" ")).map_err(|error| format!("{error}; {WRITE}"))?;
-        let cron = Self { text: trimmed.to_owned(), pattern };
+        let cron = Self { text: trimmed.to_owned(), pattern: Arc::new(pattern) };
         let somewhen = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default().into();
         match cron.next_civil(somewhen) {
             Some(_) => Ok(cron),
