@@ -43,13 +43,15 @@ pub fn check(cli: &Cli) -> Result<Exit, Failure> {
     let sent =
         sent.map_err(|error| Failure::new(Exit::Unreachable, format!("error: mail could not be sent: {error}")))?;
     if cli.format == Format::Json {
-        say!(
-            "{}",
-            serde_json::json!({
-                "ok": exit == Exit::Done, "stores": stores, "data": data, "jobs": jobs, "mail": sent.is_some(),
-                "warnings": warnings, "errors": errors,
-            })
-        );
+        let mut json = serde_json::json!({
+            "ok": exit == Exit::Done, "stores": stores, "data": data, "jobs": jobs, "mail": sent.is_some(),
+            "warnings": warnings,
+        });
+        // Where all is well there are none, as there are none without tenants.
+        if let Some(json) = json.as_object_mut().filter(|_| !errors.is_empty()) {
+            json.insert("errors".to_owned(), errors.into());
+        }
+        say!("{json}");
         return Ok(exit);
     }
     if sent.is_some() {
