@@ -12,8 +12,9 @@ use crate::jobs::audit_rollup;
 use crate::names::StoreName;
 use crate::store::catalog::{Catalog, Lookup};
 use crate::store::pool::{Database, DatabaseSpec};
+use crate::store::target::rollup::NewTable;
 use crate::store::url::StoreUrl;
-use crate::store::{ledger, sealed};
+use crate::store::{Backend, Conn, ledger, sealed};
 
 /// Prepares a store; where the file has tenants, each one's, unless one is named.
 pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
@@ -62,38 +63,63 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
     };
     let mut conn = database.conn()?;
     let catalog = Catalog::read(&mut conn)?;
-    let seals = audit_rollup::table::sealed_wanted(&loaded.document, name)
-        && !matches!(catalog.find("retentiond_sealed"), Lookup::Found(_));
-    let tables = audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?;
-    let version = ledger::version(&mut conn)?;
+    let missing = Missing {
+        own: ledger::version(&mut conn)?.is_none(),
+        seals: audit_rollup::table::sealed_wanted(&loaded.document, name)
+            && !matches!(catalog.find("retentiond_sealed"), Lookup::Found(_)),
+        summaries: audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?,
+    };
     if args.print_sql {
-        match version {
-            Some(_) => say!("-- store {name}: retentiond_schema and what belongs to it are there already"),
-            None => say_text!("{}", ledger::ddl(backend)),
-        }
-        if seals {
-            say_text!("\n{}", sealed::ddl(backend));
-        }
-        for stmt in tables.iter().flat_map(|table| table.statements(backend)) {
-            say!("\n{};", stmt.to_text(backend));
-        }
+        missing.print(name, backend);
         return Ok(Exit::Done);
     }
-    if version.is_some() {
-        say!("store {name}: retentiond's tables are there already");
-    } else {
-        ledger::install(&mut conn)?;
-        say!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+    missing.create(name, &mut conn)
+}
+
+/// What a database lacks.
+struct Missing {
+    /// retentiond's own tables.
+    own: bool,
+    /// The sealed keys of rows of other databases.
+    seals: bool,
+    /// Tables for summaries.
+    summaries: Vec<NewTable>,
+}
+
+impl Missing {
+    fn print(&self, name: &StoreName, backend: Backend) {
+        if self.own {
+            say_text!("{}", ledger::ddl(backend));
+        } else {
+            say!("-- store {name}: retentiond_schema and what belongs to it are there already");
+        }
+        if self.seals {
+            say_text!("\n{}", sealed::ddl(backend));
+        }
+        for stmt in self.summaries.iter().flat_map(|table| table.statements(backend)) {
+            say!("\n{};", stmt.to_text(backend));
+        }
     }
-    if seals {
-        sealed::install(&mut conn)?;
-        say!("store {name}: created retentiond_sealed, for rows of other stores that are folded into summaries here");
+
+    fn create(&self, name: &StoreName, conn: &mut Conn) -> Result<Exit, Failure> {
+        if self.own {
+            ledger::install(conn)?;
+            say!("store {name}: created retentiond_schema, retentiond_ledger, retentiond_gate and retentiond_held");
+        } else {
+            say!("store {name}: retentiond's tables are there already");
+        }
+        if self.seals {
+            sealed::install(conn)?;
+            say!(
+                "store {name}: created retentiond_sealed, for rows of other stores that are folded into summaries here"
+            );
+        }
+        for table in &self.summaries {
+            table.create(conn)?;
+            say!("store {name}: created {} for summaries", table.label());
+        }
+        Ok(Exit::Done)
     }
-    for table in tables {
-        table.create(&mut conn)?;
-        say!("store {name}: created {} for summaries", table.label());
-    }
-    Ok(Exit::Done)
 }
 
 fn wrong(name: &StoreName, message: &str) -> Failure {
