@@ -91,6 +91,8 @@ fn nothing_leaves_unencrypted_unless_the_file_says_so() {
         let open = desk.list(&[]);
         assert!(open[0]["request"] == id && open[0]["problem"].as_str().unwrap().contains(words), "{open}");
         assert!(desk.held() > 0);
+        desk.project.run(&["run", "reports"]).expect_code(1);
+        assert_eq!((desk.trail("report.failed"), desk.trail("report.posted")), (1, 0), "once for each trouble");
     }
 }
 
@@ -278,6 +280,8 @@ fn a_real_server_takes_it_puts_it_off_or_refuses_it() {
         assert_eq!(run.code, Some(code), "{to}: {run:?}");
         let listed = desk.list(&["--all"]);
         assert_eq!(listed[0]["mails"][0]["state"], state, "{to}: {listed}");
+        assert_eq!(desk.trail("report.posted"), 1, "{to}: before it left");
+        assert_eq!(desk.trail("report.failed"), usize::from(to == "never"), "{to}");
         if state == "sent" {
             let mail = server.mailbox(1).remove(0).replace('\n', "\r\n");
             let parsed = desk.parse(mail.as_bytes());

@@ -145,7 +145,9 @@ fn each_role_may_do_what_is_its_own_and_nothing_else() {
     let roles: Vec<_> = office.records("report.requested").iter().map(|record| record["actor"].clone()).collect();
     let by = |role: &str| serde_json::json!({ "role": role, "uid": 65534 });
     assert_eq!(roles, [by("dpo"), by("administrator"), by("dpo")]);
-    assert!(office.records("refusal").iter().any(|record| record["actor"] == by("auditor")));
+    let refusals = office.records("refusal");
+    assert!(refusals.iter().any(|record| record["actor"] == by("auditor")));
+    assert!(refusals.iter().any(|record| record["d"]["command"] == "hold add"));
 }
 
 #[test]
@@ -174,6 +176,33 @@ fn a_dpo_who_can_read_nothing_erases_and_releases_with_a_second() {
     let second = office.desk.project.run(&["hold", "release", "case-2", "--socket", "control.sock"]);
     assert_eq!(second.code, Some(0), "{second:?}");
     assert_eq!(office.desk.held(), 0);
+    // That one asked, and was refused alone, is recorded too.
+    let asked = office.records("hold.release.asked");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0]["actor"], serde_json::json!({ "role": "dpo", "uid": 65534 }));
+    assert!(office.records("refusal").iter().any(|record| record["d"]["command"] == "hold release"));
+    let unknown = office.says("games", &["hold", "release", "case-9"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert_eq!(office.records("hold.release").len(), 2, "the question and the release, and none of an unknown case");
+}
+
+/// Whoever reads what is held about a person is recorded before the first row is read.
+#[test]
+fn a_report_into_files_is_recorded_first() {
+    let desk = Desk::new("allow_plain = true\n");
+    desk.project.write("whom", "1\n");
+    let out = desk.project.path("out");
+    let report = ["report", "--user", "@whom", "--formats", "json", "--out", out.to_str().unwrap()];
+    desk.project.run(&report).expect_code(0);
+    assert_eq!(desk.trail("report.written"), 1);
+    std::fs::remove_dir_all(&out).unwrap();
+    let refuse = "CREATE TRIGGER refused BEFORE INSERT ON trail_records WHEN NEW.kind = 'report.written' BEGIN SELECT RAISE(ABORT, 'no space left'); END;";
+    support::run_sql(&desk.state_url(), refuse);
+    let refused = desk.project.run(&report).expect_code(1);
+    assert!(refused.stderr.contains("nothing was read") && !out.exists(), "{refused:?}");
+    // An erasure that nobody confirms is a refusal.
+    desk.project.run(&["erase", "--user", "@whom", "--yes-i-mean", "000000000000"]).expect_code(4);
+    assert_eq!(desk.trail("refusal"), 1);
 }
 
 /// Identifiers that nobody should see are in no answer, also where a request cannot be understood.

@@ -11,12 +11,14 @@ use crate::clock::Clock;
 use crate::control::erasing::{self, Prepared};
 use crate::control::ran::{Ended, Ran, Refusal};
 use crate::control::receipt::Receipt;
+use crate::control::roles::record_refusal;
 use crate::control::runner::{Cause, Occasion, Options};
 use crate::control::{Exit, Failure};
 use crate::daemon::socket::Ask;
 use crate::plan::describe;
 use crate::redact::Sealed;
 use crate::stop::Stop;
+use crate::trail::Actor;
 
 /// The options of an erasure.
 #[derive(Debug, Args)]
@@ -60,7 +62,10 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
-    confirm(args, &named.given, &plan.plan, plan.rows)?;
+    if let Err(failure) = confirm(args, &named.given, &plan.plan, plan.rows) {
+        record_refusal(Actor::present(), "erase", "not confirmed", &memory, clock);
+        return Err(failure);
+    }
     let options = Options {
         released: Vec::new(),
         unpaced: args.unpaced,

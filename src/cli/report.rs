@@ -9,7 +9,7 @@ use super::requests::{self, What};
 use super::whom::Whom;
 use super::{Cli, Format as Answer, SocketArgs};
 use crate::clock::Clock;
-use crate::control::{Exit, Failure, reporting};
+use crate::control::{Exit, Failure, reporting, requests as recorded};
 use crate::names::JobName;
 use crate::report::{Files, Format, Gathered};
 
@@ -48,6 +48,7 @@ pub fn report(cli: &Cli, args: &ReportArgs) -> Result<Exit, Failure> {
     let named = args.whom.resolve(&site)?;
     let now = Clock::system().now();
     let id = new_id(now);
+    recorded::written(&site.open_state()?, Clock::system(), &id, named.subject.kind.clone())?;
     let begun = Instant::now();
     let report = reporting::gather(&site, named.subject, args.lang.clone(), id.clone(), now)?;
     let read = begun.elapsed();

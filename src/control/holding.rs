@@ -22,7 +22,7 @@ use crate::store::pool::Database;
 use crate::store::state::{self, HoldRecord};
 use crate::store::target::held::{Placing, place};
 use crate::store::{Conn, Stmt, StoreError, held};
-use crate::trail::Act;
+use crate::trail::{Act, Digest};
 
 mod concerned;
 mod own;
@@ -167,29 +167,40 @@ pub fn release(
     now: DateTime<Utc>,
 ) -> Result<usize, Failure> {
     own::refuse(case)?;
-    let standing = |record: &HoldRecord| record.hold_case == case.as_str() && record.is_active(now);
-    let holds = state::all_holds(&mut *memory.conn()?)?;
-    let holds = holds.iter().filter(|record| standing(record)).map(|record| recording::id(&record.id)).collect();
-    recording::note(memory, Act::HoldRelease { holds, second: recording::uid_of(people.1) })?;
-    let mut ended = state::release_case(&mut *memory.conn()?, case.as_str(), people, now)?;
-    ended = ended.max(free_everywhere(site, case)?);
-    if ended == 0 {
+    let holds = unreleased(memory, case)?;
+    if holds.is_empty() && holders(site, case)?.is_empty() {
         return Err(Failure::new(Exit::Usage, format!("error: no hold of case `{case}` stands")));
     }
-    Ok(ended)
+    recording::note(memory, Act::HoldRelease { holds, second: recording::uid_of(people.1) })?;
+    let ended = state::release_case(&mut *memory.conn()?, case.as_str(), people, now)?;
+    Ok(ended.max(free_everywhere(site, case)?))
+}
+
+/// The holds of a case that nobody has released, as the trail names them.
+fn unreleased(memory: &Database, case: &CaseName) -> Result<Vec<Digest>, Failure> {
+    let holds = state::all_holds(&mut *memory.conn()?)?.into_iter();
+    let mine = holds.filter(|record| record.hold_case == case.as_str() && record.released_at.is_none());
+    Ok(mine.map(|record| recording::id(&record.id)).collect())
+}
+
+/// The databases that hold rows of a case.
+fn holders<'a>(site: &'a Site, case: &CaseName) -> Result<Vec<&'a Database>, Failure> {
+    let mut holders = Vec::new();
+    for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
+        if held::cases(&mut *database.conn()?)?.iter().any(|(held, _)| held == case.as_str()) {
+            holders.push(database);
+        }
+    }
+    Ok(holders)
 }
 
 /// Frees the rows of a case in every store that has some; 1 when there was any.
 fn free_everywhere(site: &Site, case: &CaseName) -> Result<usize, Failure> {
-    let mut freed = 0;
-    for (_, database) in site.stores.databases().filter(|(store, _)| has_holds(site, store)) {
-        let mut conn = database.conn()?;
-        if held::cases(&mut conn)?.iter().any(|(held, _)| held == case.as_str()) {
-            held::exclusively(&mut conn, |conn| held::free(conn, case.as_str()))?;
-            freed = 1;
-        }
+    let holders = holders(site, case)?;
+    for database in &holders {
+        held::exclusively(&mut *database.conn()?, |conn| held::free(conn, case.as_str()))?;
     }
-    Ok(freed)
+    Ok(usize::from(!holders.is_empty()))
 }
 
 /// Brings the held rows of some stores up to date: rows that came since, holds that ended.

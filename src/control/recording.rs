@@ -5,6 +5,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::roles;
 use super::runner::Options;
 use super::site::Site;
 use crate::clock::Clock;
@@ -125,9 +126,10 @@ pub(super) fn id(id: &str) -> Digest {
     Digest::parse(id).unwrap_or_else(|| Digest::of(&Sha256::digest(id).into()))
 }
 
-/// The number of a Unix user, as the machine's own list has it.
+/// The number of a Unix user, wherever the machine keeps its users; one without a name is called by the number.
 pub(super) fn uid_of(user: &str) -> Option<u32> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let line = users.lines().find(|line| line.split(':').next() == Some(user))?;
-    line.split(':').nth(2)?.parse().ok()
+    if let Some(number) = user.strip_prefix("uid ") {
+        return number.parse().ok();
+    }
+    roles::ask("/usr/bin/id", &["-u", "--", user])?.parse().ok()
 }

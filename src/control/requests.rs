@@ -23,7 +23,7 @@ use crate::graph::Subject;
 use crate::holds::About;
 use crate::jobs::desk::Origin;
 use crate::jobs::personal_data_report;
-use crate::names::{CaseName, JobName};
+use crate::names::{CaseName, JobName, PersonName};
 use crate::outbox;
 use crate::store::pool::Database;
 use crate::store::state::{self, HashKey, MailRecord, RequestRecord};
@@ -174,6 +174,16 @@ fn place(
         free(site, memory, &record, now)?;
     }
     Ok(added.then_some(record))
+}
+
+/// Records that a person's report is read, and written into files of whoever asks, before either is done.
+///
+/// # Errors
+/// When the trail cannot be written: then nobody may read it.
+pub fn written(memory: &Database, clock: Clock, id: &str, person: PersonName) -> Result<(), Failure> {
+    let report = Digest::parse(id).ok_or_else(|| Failure::new(Exit::Failed, "error: the report has no id"))?;
+    trail::record(memory, clock, vec![Entry::new(Act::ReportWritten { report, person })])
+        .map_err(|error| Failure::new(Exit::Failed, format!("error: nothing was read: {error}")))
 }
 
 /// Records in the trail what becomes of a request.

@@ -118,17 +118,21 @@ impl Caller {
 /// Refuses a command, and records that, in the trail and in the log.
 pub fn refuse(
     caller: &Caller,
-    (command, needed): (&str, &[Role]),
+    (command, needed): (&'static str, &[Role]),
     roles: &Roles,
     memory: &Database,
     clock: Clock,
 ) -> Failure {
-    let why = Act::Refusal { why: "it needs another role" };
-    let entry = Entry { actor: caller.actor(needed, roles), ..Entry::new(why) };
+    record_refusal(caller.actor(needed, roles), command, "it needs another role", memory, clock);
+    refused(caller, command, needed)
+}
+
+/// Records that a command was not carried out.
+pub fn record_refusal(actor: Actor, command: &'static str, why: &'static str, memory: &Database, clock: Clock) {
+    let entry = Entry { actor, ..Entry::new(Act::Refusal { why, command: Some(command) }) };
     if let Err(error) = trail::record(memory, clock, vec![entry]) {
         tracing::error!(%error, "a refusal could not be recorded");
     }
-    refused(caller, command, needed)
 }
 
 fn refused(caller: &Caller, command: &str, needed: &[Role]) -> Failure {
@@ -150,7 +154,7 @@ fn refused(caller: &Caller, command: &str, needed: &[Role]) -> Failure {
 
 /// What a program of the system says. Users and groups may come from anywhere (LDAP, a local file), which it knows. One
 /// that was asked of several, and does not know each, says what it knows.
-fn ask(program: &str, args: &[&str]) -> Option<String> {
+pub(super) fn ask(program: &str, args: &[&str]) -> Option<String> {
     let asked = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&asked.stdout).trim().to_owned())
 }

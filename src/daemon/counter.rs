@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::core::Core;
 use super::socket::Answer;
 use crate::config::Loaded;
-use crate::control::roles::{ANY, Caller, Role, refuse};
+use crate::control::roles::{ANY, Caller, Role, record_refusal, refuse};
 use crate::control::screen::{self, Screen};
 use crate::control::switching::{self, Meant};
 use crate::control::{Exit, Failure, Site, requests, tenants};
@@ -181,10 +181,16 @@ pub(super) fn carry_out(core: &Arc<Core>, caller: &Caller, tenant: Option<&Tenan
         return Answer::of(&refuse(caller, (ask.name(), ask.needs()), roles, &core.memory, core.clock));
     }
     // What is done is recorded as done by the caller.
-    caller.actor(ask.needs(), roles).is_thread();
+    let (actor, command) = (caller.actor(ask.needs(), roles), ask.name());
+    actor.is_thread();
     match done(core, caller, tenant, ask) {
         Ok(answer) => answer,
-        Err(failure) => Answer::of(&failure),
+        Err(failure) => {
+            if failure.exit() == Exit::Braked {
+                record_refusal(actor, command, "refused", &core.memory, core.clock);
+            }
+            Answer::of(&failure)
+        }
     }
 }
 

@@ -60,6 +60,18 @@ pub trait Desk {
     /// When a store cannot be read, or nobody knows any more whom the request is about.
     fn gather(&mut self, request: &RequestRecord, language: Option<&str>) -> Result<Gathered, RemovalError>;
 
+    /// A report is finished and its mails, of these hashes, are about to leave: that is recorded first.
+    ///
+    /// # Errors
+    /// When the trail cannot be written: then none of them may leave.
+    fn posting(&mut self, job: &JobName, request: &str, mails: &[&str]) -> Result<(), RemovalError>;
+
+    /// No report could be made, or a mail of it was refused or given up: that is recorded.
+    ///
+    /// # Errors
+    /// When the trail cannot be written.
+    fn failed(&mut self, job: &JobName, request: &str) -> Result<(), RemovalError>;
+
     /// A mail of a request was taken by a server: that is recorded, with the hash of what was sent.
     ///
     /// # Errors

@@ -240,6 +240,7 @@ impl PersonalDataReport {
             return Ok(());
         }
         let seal = keys.map(Keys::seal);
+        let before = self.unsent(session)?;
         let permit = &mut *session.permit;
         let mut lost = None;
         let mut go_on = || match permit.next() {
@@ -250,8 +251,25 @@ impl PersonalDataReport {
             }
         };
         let sent = outbox.send_due((self.name.as_str(), seal.as_deref()), mailer, &mut go_on).map_err(of_outbox)?;
+        let failed = sent.refused + sent.given_up > 0;
         tally.add(sent);
+        if failed {
+            for (_, request) in self.unsent(session)?.iter().filter(|mail| !before.contains(mail)) {
+                session.desk.failed(&self.name, request)?;
+            }
+        }
         lost.map_or(Ok(()), Err)
+    }
+
+    /// The mails of open requests that were refused or given up, each with its request.
+    fn unsent(&self, session: &Session<'_>) -> Result<Vec<(String, String)>, RemovalError> {
+        let mut unsent = Vec::new();
+        for request in self.open(&session.look)?.into_iter().filter(|request| request.stage == "posted") {
+            let mails = state::mails_of(&mut *session.look.memory.conn()?, &request.id)?.into_iter();
+            let lost = mails.filter(|mail| mail.is(MailState::Refused) || mail.is(MailState::GivenUp));
+            unsent.extend(lost.map(|mail| (mail.id, request.id.clone())));
+        }
+        Ok(unsent)
     }
 
     /// Makes a report and posts it; gives why not, when it could not be made.
@@ -269,6 +287,10 @@ impl PersonalDataReport {
             Err(error @ (RemovalError::Overtaken | RemovalError::Store(_))) => return Err(error),
             Err(error) => {
                 let why = error.to_string();
+                // Each run tries again; that the same stands in the way is recorded once.
+                if request.problem.as_ref() != Some(&why) {
+                    session.desk.failed(&self.name, &request.id)?;
+                }
                 state::note_problem(&mut *session.look.memory.conn()?, &request.id, Some(&why))?;
                 return Ok(Some(format!("request {}: {why}", request.id)));
             }
@@ -276,6 +298,8 @@ impl PersonalDataReport {
         if !session.permit.holds() {
             return Err(RemovalError::Overtaken);
         }
+        let hashes: Vec<&str> = mails.iter().map(|mail| mail.digest.as_str()).collect();
+        session.desk.posting(&self.name, &request.id, &hashes)?;
         state::post(&mut *session.look.memory.conn()?, &request.id, &counts, &mails)?;
         Ok(None)
     }

@@ -14,6 +14,7 @@ use crate::trail::Act;
 pub(super) fn settle_files(session: &mut Session<'_>, tasks: &[Task]) -> Result<(), RemovalError> {
     for (store, databases) in file_stores(session.look.graph, tasks) {
         let Some(root) = session.look.stores.root(&store) else { continue };
+        let trail = session.permit.trail();
         let recovery = removal::recover_files(
             root,
             session.look.stores,
@@ -21,6 +22,7 @@ pub(super) fn settle_files(session: &mut Session<'_>, tasks: &[Task]) -> Result<
             &session.ledgers,
             &session.stop,
             session.clock.now(),
+            || Ok(trail.record(vec![Act::FilesSettle { store: store.clone() }])?),
         )?;
         if recovery.committed + recovery.restored + recovery.conflicts > 0 {
             let (committed, restored, conflicts) = (recovery.committed, recovery.restored, recovery.conflicts);

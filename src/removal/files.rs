@@ -18,7 +18,7 @@ use crate::redact::Sealed;
 use crate::stop::Stop;
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Operand, Scalar};
-use crate::store::{Conn, StoreError, held, ledger};
+use crate::store::{Conn, held, ledger};
 
 /// A row with a file, as a batch knows it.
 pub(super) struct FileRow {
@@ -198,7 +198,8 @@ impl<'a> Trash<'a> {
 /// What a recovery of a file store did.
 pub use crate::files::Recovery;
 
-/// Settles what a killed run left in a file store's trash, by the ledgers of the databases that use it.
+/// Settles what a killed run left in a file store's trash, by the ledgers of the databases that use it. `announce` is told
+/// before the first of it is.
 ///
 /// # Errors
 /// When a ledger cannot be asked: then nothing is decided, and the run does not begin.
@@ -209,9 +210,12 @@ pub fn recover_files(
     ledgers: &BTreeMap<StoreName, bool>,
     stop: &Stop,
     now: DateTime<Utc>,
+    announce: impl FnOnce() -> Result<(), RemovalError>,
 ) -> Result<Recovery, RemovalError> {
     let trash = patiently(stop, || root.lock())?;
+    let mut announce = Some(announce);
     let settled = trash.recover(now, |batch| {
+        announce.take().map_or(Ok(()), |announce| announce())?;
         for name in databases {
             if !ledgers.get(name).copied().unwrap_or_default() {
                 continue;
@@ -222,11 +226,11 @@ pub fn recover_files(
                 return Ok(true);
             }
         }
-        Ok::<bool, StoreError>(false)
+        Ok::<bool, RemovalError>(false)
     });
     settled.map_err(|error| match error {
         RecoverError::Files(error) => error.into(),
-        RecoverError::Ledger(error) => error.into(),
+        RecoverError::Ledger(error) => error,
     })
 }
 

@@ -94,7 +94,9 @@ pub enum Act {
     FilesSweep { store: StoreName, files: u64 },
     /// So many were unlinked.
     FilesSwept { store: StoreName, files: u64 },
-    /// What a killed run left in the trash was settled.
+    /// What a killed run left in the trash is settled from now on: brought back, or marked as gone.
+    FilesSettle { store: StoreName },
+    /// So much of it was settled.
     FilesSettled { store: StoreName, committed: u64, restored: u64, conflicts: u64 },
     /// Rows of periods are folded into summaries, and go; the ledger and the sealed list know them by `seal`, their batch.
     RollupSeal { data: DataName, into: DataName, from: DateTime<Utc>, to: DateTime<Utc>, rows: u64, seal: Digest },
@@ -112,7 +114,9 @@ pub enum Act {
     HoldAdd { hold: Digest, about: About, until: Option<DateTime<Utc>> },
     /// It holds so many rows.
     HoldPlaced { hold: Digest, rows: u64 },
-    /// Holds end, with the consent of a second person.
+    /// The first of two persons asks that holds end.
+    HoldReleaseAsked { holds: Vec<Digest> },
+    /// Holds end. Two persons want it: whoever acts, and this one.
     HoldRelease { holds: Vec<Digest>, second: Option<u32> },
     /// A job, or all, does not begin another batch.
     Pause,
@@ -132,9 +136,13 @@ pub enum Act {
     StoreAdopted { store: StoreName },
     /// A person's report is asked for.
     ReportRequested { report: Digest, person: PersonName },
-    /// It is handed to the mail server; `sha256` is that of what was sent.
+    /// A person's report is written into files of whoever asks.
+    ReportWritten { report: Digest, person: PersonName },
+    /// It is finished, and its mails may leave from now on: the hash of each.
+    ReportPosted { report: Digest, mails: Vec<Digest> },
+    /// A mail server has taken one; `sha256` is that of what was sent.
     ReportSent { report: Digest, sha256: Digest },
-    /// It was not sent.
+    /// It could not be made, or a mail of it was refused or given up.
     ReportFailed { report: Digest },
     /// Somebody has mails of a request sent once more that may have arrived.
     ReportResent { report: Digest, mails: u64 },
@@ -148,8 +156,8 @@ pub enum Act {
     ClockTrusted,
     /// Somebody says that it is right.
     ClockAccepted { store: Option<StoreName>, seconds: i64 },
-    /// Something was not done.
-    Refusal { why: &'static str },
+    /// Something was not done: a command that somebody gave, or what stopped a run.
+    Refusal { why: &'static str, command: Option<&'static str> },
     /// Records below `to`, all of them older than an instant, go; `root` is the tree's root over them.
     Prune { to: u64, before: DateTime<Utc>, root: Digest },
 }
@@ -190,6 +198,7 @@ impl Act {
             Self::RunFound { interrupted, rows, files } => ("run.found", 18, fields!(interrupted rows files)),
             Self::FilesSweep { store, files } => ("files.sweep", 20, fields!(store files)),
             Self::FilesSwept { store, files } => ("files.swept", 21, fields!(store files)),
+            Self::FilesSettle { store } => ("files.settle", 23, fields!(store)),
             Self::FilesSettled { store, committed, restored, conflicts } => {
                 ("files.settled", 22, fields!(store committed restored conflicts))
             }
@@ -215,6 +224,7 @@ impl Act {
                 ("hold.add", 31, about.with("hold", hold).with_some("until", until.as_ref()))
             }
             Self::HoldPlaced { hold, rows } => ("hold.placed", 32, fields!(hold rows)),
+            Self::HoldReleaseAsked { holds } => ("hold.release.asked", 34, fields!(holds)),
             Self::HoldRelease { holds, second } => {
                 ("hold.release", 33, fields!(holds).with_some("second", second.map(u64::from)))
             }
@@ -231,6 +241,8 @@ impl Act {
             Self::ReplayDone { store, found, complete } => ("replay.done", 46, fields!(store found complete)),
             Self::StoreAdopted { store } => ("store.adopted", 47, fields!(store)),
             Self::ReportRequested { report, person } => ("report.requested", 50, fields!(report person)),
+            Self::ReportWritten { report, person } => ("report.written", 59, fields!(report person)),
+            Self::ReportPosted { report, mails } => ("report.posted", 61, fields!(report mails)),
             Self::ReportSent { report, sha256 } => ("report.sent", 51, fields!(report sha256)),
             Self::ReportFailed { report } => ("report.failed", 52, fields!(report)),
             Self::ReportResent { report, mails } => ("report.resent", 53, fields!(report mails)),
@@ -243,7 +255,7 @@ impl Act {
             Self::ClockAccepted { store, seconds } => {
                 ("clock.accepted", 57, fields!(seconds).with_some("store", store.as_ref()))
             }
-            Self::Refusal { why } => ("refusal", 60, fields!(why)),
+            Self::Refusal { why, command } => ("refusal", 60, fields!(why).with_some("command", *command)),
             Self::Prune { to, before, root } => ("trail.prune", 70, fields!(to before root)),
         }
     }

@@ -217,7 +217,8 @@ impl RunTrail {
         let mut stretch = self.stretch.borrow_mut();
         let (rows, files) = (stretch.rows, stretch.files);
         let ended = Act::RunEnd { outcome, rows, files, unknown: None };
-        let acts: Vec<Act> = refused.map(|why| Act::Refusal { why }).into_iter().chain([ended]).collect();
+        let acts: Vec<Act> =
+            refused.map(|why| Act::Refusal { why, command: None }).into_iter().chain([ended]).collect();
         let mut attempts = ATTEMPTS;
         loop {
             attempts -= 1;

@@ -70,7 +70,7 @@ fn writes_until_it_is_killed() {
     let memory = open(&url);
     println!("ready");
     loop {
-        append(&memory, vec![Act::Pause, Act::Refusal { why: "test" }, Act::Resume]).unwrap();
+        append(&memory, vec![Act::Pause, Act::Refusal { why: "test", command: None }, Act::Resume]).unwrap();
     }
 }
 

@@ -53,7 +53,10 @@ pub fn second(
         let text = "error: not released: a release needs a second person, and this is the same one";
         return Err(Failure::new(Exit::Braked, text));
     }
-    state::ask_release(&mut conn, case.as_str(), by)?;
+    drop(conn);
+    let holds = standing.iter().filter(|hold| hold.released_by.is_none()).map(|hold| recording::id(&hold.id)).collect();
+    recording::note(memory, Act::HoldReleaseAsked { holds })?;
+    state::ask_release(&mut *memory.conn()?, case.as_str(), by)?;
     Ok(None)
 }
 

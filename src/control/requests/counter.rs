@@ -59,6 +59,17 @@ impl Desk for Counter<'_> {
         reporting::gather(self.site, subject, language, request.id.clone(), self.clock.now()).map_err(of_failure)
     }
 
+    fn posting(&mut self, job: &JobName, request: &str, mails: &[&str]) -> Result<(), RemovalError> {
+        let mails: Vec<Digest> = mails.iter().filter_map(|hash| Digest::parse(hash)).collect();
+        let act = |report| Act::ReportPosted { report, mails: mails.clone() };
+        record(self.memory, self.clock, Actor::present(), job, request, act).map_err(of_failure)
+    }
+
+    fn failed(&mut self, job: &JobName, request: &str) -> Result<(), RemovalError> {
+        let act = |report| Act::ReportFailed { report };
+        record(self.memory, self.clock, Actor::present(), job, request, act).map_err(of_failure)
+    }
+
     fn sent(&mut self, job: &JobName, request: &str, sha256: &str) -> Result<(), RemovalError> {
         let Some(sha256) = Digest::parse(sha256) else { return Ok(()) };
         let act = |report| Act::ReportSent { report, sha256: sha256.clone() };
