@@ -285,7 +285,7 @@ fn a_row_that_says_gone_is_the_last_to_go() {
         };
         let policy = "[people.user]\ndata = \"staff\"\ngone = { deleted_at = { null = false } }\n\
              [brakes]\nmax_percent = 100\nmax_persons = 100\n\
-             [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\n"
+             [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\nmax_runtime = \"30 minutes\"\n"
             .to_owned()
             + &entry("staff", "user_master_data", "stub = \"names\"")
             + &entry("names", "user_master_data", "user = \"staff\"")

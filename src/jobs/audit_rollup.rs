@@ -7,13 +7,14 @@
 //! late are folded by the next run. A summary names nobody: columns that the map calls personal are no dimensions unless
 //! `by_person` says why, and groups of fewer than `minimum_group` rows become one. Tests: `audit_rollup`.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::budget::Budget;
+use super::budget::Means;
 use super::retention_purge::counting::{held_rows, know};
 use super::retention_purge::{cutoff, overdue};
 use super::session::{Decided, Look, Outcome, Overdue, Report, Session};
@@ -21,14 +22,15 @@ use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
-use crate::config::period::{Keep, Period};
+use crate::config::period::Keep;
 use crate::config::section::RawJob;
+use crate::config::span::Span;
 use crate::config::window::Window;
 use crate::graph::{Due, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::policy::{self, Policy};
 use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
-use crate::removal::{Context, Done, Halt, Pace, RemovalError, Task, Watch, probe};
+use crate::removal::{Done, Halt, RemovalError, Task, probe};
 use crate::report::Keeping;
 use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError};
@@ -81,7 +83,7 @@ pub struct Spec {
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
     /// A run ends after this time, and the next goes on.
-    pub max_runtime: Option<Period>,
+    pub max_runtime: Option<Span>,
     /// Limits of this job; what is not said here is the file's.
     pub brakes: Option<Brakes>,
     /// The pace of this job; what is not said here is the file's.
@@ -316,44 +318,24 @@ impl AuditRollup {
         task: &Task,
         end: DateTime<Utc>,
     ) -> Result<Option<Halt>, RemovalError> {
-        let look = &session.look;
-        let pace =
-            if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
-        let mut permit = Budget {
-            inner: session.permit,
-            window: self.spec.window.filter(|_| !session.outside_window),
-            zone: look.document.timezone,
-            clock: session.clock,
-            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.approximate()),
-        };
-        let mut context = Context {
-            graph: look.graph,
-            stores: look.stores,
-            clock: session.clock,
-            stop: session.stop.clone(),
-            run: session.run.clone(),
-            job: self.name.to_string(),
-            token: session.token,
-            ledgers: session.ledgers.clone(),
-            pace,
-            hash_keys: std::collections::BTreeMap::new(),
-            permit: &mut permit,
-            progress: &mut *session.progress,
-            transactions: Vec::new(),
-            batches: 0,
-            watch: Watch::default(),
+        let look = session.look;
+        let means = Means {
+            window: self.spec.window,
+            max_runtime: self.spec.max_runtime.as_ref(),
+            pace: self.spec.pace.as_ref(),
         };
         let mut done = Done::default();
-        let archiving = match (&self.spec.archive, look.graph.node(&task.root)) {
-            (Some(keys), Some(node)) => Some(Archiving::open(look, (&self.name, &context.run), keys, node)?),
-            _ => None,
-        };
-        let with = (&self.folding, archiving.as_ref());
-        let ended = walk::run(&mut context, with, task, end, &mut done);
+        let worked = session.work(&self.name, means, look.graph, BTreeMap::new(), 0, |context| {
+            let archiving = match (&self.spec.archive, look.graph.node(&task.root)) {
+                (Some(keys), Some(node)) => Some(Archiving::open(&look, (&self.name, &context.run), keys, node)?),
+                _ => None,
+            };
+            walk::run(context, (&self.folding, archiving.as_ref()), task, end, &mut done)
+        });
         for step in &mut report.steps {
             step.rows = done.counts.values().map(|(rows, _)| rows).sum();
         }
-        report.transactions = std::mem::take(&mut context.transactions);
-        ended
+        report.transactions = worked.transactions;
+        worked.ended
     }
 }

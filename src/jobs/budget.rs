@@ -1,20 +1,86 @@
-//! The window and the time budget of a run.
+//! What a job may use for its work: window, time and pace, and the work within them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::session::Session;
 use crate::clock::Clock;
+use crate::config::document::Pace as PaceKeys;
+use crate::config::span::Span;
 use crate::config::window::Window;
-use crate::names::StoreName;
-use crate::removal::{Halt, Permit, RemovalError};
+use crate::graph::Graph;
+use crate::names::{DataName, JobName, StoreName};
+use crate::redact::Sealed;
+use crate::removal::{Context, Halt, Pace, Permit, RemovalError, Watch};
 use crate::trail::RunTrail;
 
-/// Asks the run's own permit, then the window, then the budget.
-pub(in crate::jobs) struct Budget<'a> {
-    pub inner: &'a mut dyn Permit,
+/// The keys of a job that say when, for how long and how fast it may work; the default is the file's pace and no limit.
+#[derive(Clone, Copy, Default)]
+pub(in crate::jobs) struct Means<'a> {
     pub window: Option<Window>,
-    pub zone: chrono_tz::Tz,
-    pub clock: Clock,
-    pub until: Option<DateTime<Utc>>,
+    pub max_runtime: Option<&'a Span>,
+    pub pace: Option<&'a PaceKeys>,
+}
+
+/// What was worked, and what it took.
+pub(in crate::jobs) struct Worked<T> {
+    pub ended: Result<T, RemovalError>,
+    /// What each transaction took.
+    pub transactions: Vec<Duration>,
+    /// The number of the run's last batch.
+    pub batches: u64,
+}
+
+impl Session<'_> {
+    /// Works on rows of `graph`, within the means of a job; `batches` of the run were done before.
+    pub(in crate::jobs) fn work<T>(
+        &mut self,
+        job: &JobName,
+        means: Means<'_>,
+        graph: &Graph,
+        hash_keys: BTreeMap<(DataName, String), Sealed>,
+        batches: u64,
+        work: impl FnOnce(&mut Context<'_>) -> Result<T, RemovalError>,
+    ) -> Worked<T> {
+        let document = self.look.document;
+        let mut permit = Budget {
+            inner: &mut *self.permit,
+            window: means.window.filter(|_| !self.outside_window),
+            zone: document.timezone,
+            clock: self.clock,
+            until: means.max_runtime.map(|limit| self.clock.now() + limit.length()),
+        };
+        let mut context = Context {
+            graph,
+            stores: self.look.stores,
+            clock: self.clock,
+            stop: self.stop.clone(),
+            run: self.run.clone(),
+            job: job.to_string(),
+            token: self.token,
+            ledgers: self.ledgers.clone(),
+            pace: if self.unpaced { Pace::unpaced() } else { Pace::of(means.pace, &document.pace) },
+            hash_keys,
+            permit: &mut permit,
+            progress: &mut *self.progress,
+            transactions: Vec::new(),
+            batches,
+            watch: Watch::default(),
+        };
+        let ended = work(&mut context);
+        Worked { ended, transactions: context.transactions, batches: context.batches }
+    }
+}
+
+/// Asks the run's own permit, then the window, then the budget.
+struct Budget<'a> {
+    inner: &'a mut dyn Permit,
+    window: Option<Window>,
+    zone: chrono_tz::Tz,
+    clock: Clock,
+    until: Option<DateTime<Utc>>,
 }
 
 impl Permit for Budget<'_> {

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::budget::Budget;
+use super::budget::Means;
 use super::session::{Decided, Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
 use super::{Job, Kind};
@@ -22,6 +22,7 @@ use crate::config::diagnostic::{Diagnostics, did_you_mean};
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
 use crate::config::period::Period;
 use crate::config::section::RawJob;
+use crate::config::span::Span;
 use crate::config::timing::CatchUp;
 use crate::config::window::Window;
 use crate::graph::walk::find;
@@ -29,7 +30,7 @@ use crate::graph::{Graph, Named, Node, Why};
 use crate::names::{JobName, PersonName, StoreName};
 use crate::plan::{Brake, BrakeName, Limits, Plan, Policy, Step};
 use crate::redact::Sealed;
-use crate::removal::{Context, Halt, Pace, RemovalError, Task, Watch};
+use crate::removal::{Halt, RemovalError, Task};
 use crate::store::target::Expr;
 use crate::store::target::ordered::KeyOrder;
 use crate::store::{gate, state};
@@ -71,7 +72,7 @@ pub struct Spec {
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
     /// A run ends after this time, and the next goes on.
-    pub max_runtime: Option<Period>,
+    pub max_runtime: Option<Span>,
     /// Limits of this job; what is not said here is the file's.
     pub brakes: Option<Brakes>,
     /// The pace of this job; what is not said here is the file's.
@@ -335,39 +336,19 @@ impl DirectoryCleanup {
         touched: &[Task],
     ) -> Result<Option<Halt>, RemovalError> {
         let secret = self.note_look(session)?;
-        let look = &session.look;
-        let mut permit = Budget {
-            inner: session.permit,
-            window: self.spec.window.filter(|_| !session.outside_window),
-            zone: look.document.timezone,
-            clock: session.clock,
-            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.approximate()),
+        let look = session.look;
+        let means = Means {
+            window: self.spec.window,
+            max_runtime: self.spec.max_runtime.as_ref(),
+            pace: self.spec.pace.as_ref(),
         };
-        let pace =
-            if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
-        let context = Context {
-            graph: look.graph,
-            stores: look.stores,
-            clock: session.clock,
-            stop: session.stop.clone(),
-            run: session.run.clone(),
-            job: self.name.to_string(),
-            token: session.token,
-            ledgers: session.ledgers.clone(),
-            pace,
-            hash_keys: hash_keys(look.graph, touched)?,
-            permit: &mut permit,
-            progress: &mut *session.progress,
-            transactions: Vec::new(),
-            batches: 0,
-            watch: Watch::default(),
-        };
-        let kind = self.spec.person.clone();
+        let kind = &self.spec.person;
         let watched = state::any_gone(&mut *look.memory.conn()?, kind.as_str())?;
-        let mut remove = Remove { kind: &kind, secret: &secret, watched, context, report };
-        let halt = self.walk(look, &mut remove)?;
-        let Remove { context, report, .. } = remove;
-        report.transactions = context.transactions;
+        let worked = session.work(&self.name, means, look.graph, hash_keys(look.graph, touched)?, 0, |context| {
+            self.walk(&look, &mut Remove { kind, secret: &secret, watched, context, report })
+        });
+        report.transactions = worked.transactions;
+        let halt = worked.ended?;
         if halt.is_none() {
             let remembered = look.document.state.backup_horizon.as_ref().map_or(REMEMBERED, Period::approximate);
             state::forget_unseen(&mut *look.memory.conn()?, kind.as_str(), look.now - remembered)?;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::budget::Means;
 use super::retention_purge::counting::{files_of, held_rows, know};
 use super::session::{Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
@@ -22,7 +23,7 @@ use crate::graph::{Due, Graph, Node, Subject, Walk};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::policy::{Policy, value};
 use crate::plan::{Action, Kept, Plan, Remaining, Step, Strategy};
-use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, choose_strategy, references};
+use crate::removal::{self, Done, Halt, RemovalError, Task, choose_strategy, references};
 use crate::store::target::Expr;
 use crate::store::{Access, Backend, Conn};
 
@@ -119,29 +120,15 @@ impl Erasure {
     ) -> Result<Option<Halt>, RemovalError> {
         for work in works.iter().filter(|work| work.rows > 0) {
             let tasks = std::slice::from_ref(&work.task);
-            let mut context = Context {
-                graph: &work.graph,
-                stores: session.look.stores,
-                clock: session.clock,
-                stop: session.stop.clone(),
-                run: session.run.clone(),
-                job: self.name.to_string(),
-                token: session.token,
-                ledgers: session.ledgers.clone(),
-                pace: if session.unpaced { Pace::unpaced() } else { Pace::of(None, &session.look.document.pace) },
-                hash_keys: hash_keys(&work.graph, tasks)?,
-                permit: &mut *session.permit,
-                progress: &mut *session.progress,
-                transactions: Vec::new(),
-                batches: *batches,
-                watch: Watch::default(),
-            };
+            let keys = hash_keys(&work.graph, tasks)?;
             let mut done = Done::default();
-            let ended = removal::remove(&mut context, &work.task, &mut done);
-            *batches = context.batches;
-            report.transactions.append(&mut context.transactions);
+            let mut worked = session.work(&self.name, Means::default(), &work.graph, keys, *batches, |context| {
+                removal::remove(context, &work.task, &mut done)
+            });
+            *batches = worked.batches;
+            report.transactions.append(&mut worked.transactions);
             retention_purge::counting::enter(report, &work.task, &done);
-            if let Some(halt) = ended? {
+            if let Some(halt) = worked.ended? {
                 return Ok(Some(halt));
             }
         }

@@ -12,9 +12,10 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::budget::Means;
 use super::session::{Decided, Look, Outcome, Report, Session};
 use super::upkeep::{hash_keys, settle_files, sweep_files};
-use super::{CatchUp, Job, Kind, budget::Budget};
+use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
@@ -26,7 +27,7 @@ use crate::graph::ties::Ties;
 use crate::graph::{Due, Edge, Graph, Node, Resolved, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
-use crate::removal::{self, Context, Done, Halt, Pace, RemovalError, Task, Watch, branches};
+use crate::removal::{self, Done, Halt, RemovalError, Task, branches};
 use crate::report::Keeping;
 
 mod checks;
@@ -297,44 +298,25 @@ impl RetentionPurge {
         report: &mut Report,
         tasks: &[Task],
     ) -> Result<Option<Halt>, RemovalError> {
-        let look = &session.look;
-        let pace =
-            if session.unpaced { Pace::unpaced() } else { Pace::of(self.spec.pace.as_ref(), &look.document.pace) };
-        let mut permit = Budget {
-            inner: session.permit,
-            window: self.spec.window.filter(|_| !session.outside_window),
-            zone: look.document.timezone,
-            clock: session.clock,
-            until: self.spec.max_runtime.as_ref().map(|limit| session.clock.now() + limit.length()),
+        let means = Means {
+            window: self.spec.window,
+            max_runtime: self.spec.max_runtime.as_ref(),
+            pace: self.spec.pace.as_ref(),
         };
-        let mut context = Context {
-            graph: look.graph,
-            stores: look.stores,
-            clock: session.clock,
-            stop: session.stop.clone(),
-            run: session.run.clone(),
-            job: self.name.to_string(),
-            token: session.token,
-            ledgers: session.ledgers.clone(),
-            pace,
-            hash_keys: hash_keys(look.graph, tasks)?,
-            permit: &mut permit,
-            progress: &mut *session.progress,
-            transactions: Vec::new(),
-            batches: 0,
-            watch: Watch::default(),
-        };
-        let mut ended = Ok(None);
-        for task in tasks {
-            let mut done = Done::default();
-            ended = removal::remove(&mut context, task, &mut done);
-            counting::enter(report, task, &done);
-            if !matches!(ended, Ok(None)) {
-                break;
+        let graph = session.look.graph;
+        let worked = session.work(&self.name, means, graph, hash_keys(graph, tasks)?, 0, |context| {
+            for task in tasks {
+                let mut done = Done::default();
+                let ended = removal::remove(context, task, &mut done);
+                counting::enter(report, task, &done);
+                if let Some(halt) = ended? {
+                    return Ok(Some(halt));
+                }
             }
-        }
-        report.transactions = std::mem::take(&mut context.transactions);
-        ended
+            Ok(None)
+        });
+        report.transactions = worked.transactions;
+        worked.ended
     }
 }
 

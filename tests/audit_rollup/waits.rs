@@ -15,7 +15,7 @@ fn calls(db: Db, after: &str) -> Bed {
     };
     let policy = format!(
         "[state]\nurl = \"sqlite:{{dir}}/state.db\"\n[stores.main]\nurl = \"{}\"\n[brakes]\nmax_percent = 100\n{}{}{}\
-         [jobs.events]\nkind = \"audit_rollup\"\ndata = \"events\"\nkeep = \"1 year\"\nbucket = \"day\"\ninto = \"events_daily\"\n\
+         [jobs.events]\nkind = \"audit_rollup\"\ndata = \"events\"\nkeep = \"1 year\"\nbucket = \"day\"\ninto = \"events_daily\"\nmax_runtime = \"30 minutes\"\n\
          [jobs.calls]\nkind = \"retention_purge\"\ndata = [\"calls\"]\nkeep = \"90 days\"\n{after}",
         bed.url,
         entry("calls", &time("ended_at")),

@@ -11,7 +11,7 @@ use crate::removal::{self, Context, Done, Halt, RemovalError, Task, goes_along};
 use crate::store::state;
 
 /// Removes what goes.
-pub(super) struct Remove<'a, 'b> {
+pub(super) struct Remove<'a, 'c> {
     /// The kind of person.
     pub kind: &'a PersonName,
     /// The key of their hashes.
@@ -19,9 +19,9 @@ pub(super) struct Remove<'a, 'b> {
     /// Whether anybody was known to be gone before this run.
     pub watched: bool,
     /// The run.
-    pub context: Context<'a>,
+    pub context: &'a mut Context<'c>,
     /// What it did.
-    pub report: &'b mut Report,
+    pub report: &'a mut Report,
 }
 
 impl Visit for Remove<'_, '_> {
@@ -67,7 +67,7 @@ impl Remove<'_, '_> {
         if !first {
             for task in group {
                 let mut done = Done::default();
-                let ended = removal::remove(&mut self.context, task, &mut done);
+                let ended = removal::remove(self.context, task, &mut done);
                 enter(self.report, task, &done);
                 if let Some(halt) = ended? {
                     return Ok(Some(halt));
@@ -80,7 +80,7 @@ impl Remove<'_, '_> {
             _ => 1,
         };
         let most = group.iter().map(keys).max().unwrap_or(1);
-        if let Some(done) = removal::together(&mut self.context, group, most)? {
+        if let Some(done) = removal::together(self.context, group, most)? {
             for (task, done) in group.iter().zip(&done) {
                 enter(self.report, task, done);
             }
