@@ -3,7 +3,7 @@
 //! **Invariant.** A row is free only if neither it nor a row that it belongs to is held, and if nothing that would go or
 //! be unlinked with it is kept for such a reason. So a held row stays as it is, its children with it, and the parents
 //! that it needs; anonymising counts as touching. The condition stands in every removing or overwriting statement by way
-//! of [`Graph::guard`], the one function that gives a [`Guarded`], and is worked out by the database at that moment: a row
+//! of [`Graph::guard`] and [`Graph::guard_reference`], which alone give a [`Guarded`], and is worked out by the database at that moment: a row
 //! that came after the hold was placed is kept by the parent it came under.
 //!
 //! Which entries have held rows at all is asked once in a batch, behind the gate, where nobody can place a hold before the
@@ -56,6 +56,14 @@ impl Graph {
             self.unless_held(node, || Expr::Any(vec![self.flat_covered(node, place), self.flat_needed(node, place)])),
             rows,
         )
+    }
+
+    /// The same for a statement that empties a reference of theirs: such a row stays with all that belongs to it or refers
+    /// to it, so only a hold on the row itself, or on what it belongs to, keeps it as it is.
+    pub fn guard_reference(&self, node: &Node, rows: Expr) -> Guarded {
+        let scope = node.own();
+        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None };
+        Guarded::new(self.unless_held(node, || self.flat_covered(node, place)), rows)
     }
 
     /// The rows that no hold keeps, seen from `scope`.

@@ -89,7 +89,7 @@ pub(super) fn apply(
         Action::Unlink => {
             let columns: Vec<_> =
                 branch.path.first().into_iter().flat_map(|edge| &edge.columns).map(|(own, _)| own.clone()).collect();
-            let rows = context.graph.guard(child, rows).knowing(conn.held_now());
+            let rows = context.graph.guard_reference(child, rows).knowing(conn.held_now());
             conn.execute(&statements::unlink(child.backend, &child.at, &columns, &rows))?
         }
     })

@@ -200,6 +200,31 @@ fn a_held_reference_keeps_its_target() {
     }
 }
 
+/// A held row refers to one that loses a reference of its own, and stays: that one is nobody's to keep.
+#[test]
+fn a_row_that_is_referred_to_loses_its_own_reference() {
+    for db in ALL {
+        let schema = "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text});
+             CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text}, FOREIGN KEY (parent) REFERENCES parents (id));
+             CREATE TABLE marks (id {big} PRIMARY KEY, note {big}, fate {text}, FOREIGN KEY (note) REFERENCES notes (id));
+             CREATE INDEX notes_parent ON notes (parent); CREATE INDEX marks_note ON marks (note);";
+        let policy = [
+            entry("parents", &format!("time = {}", civil(db))),
+            entry("notes", "unlink = { data = \"parents\", by = \"parent\" }"),
+            entry("marks", "unlink = { data = \"notes\", by = \"note\" }"),
+            job("parents", ""),
+        ];
+        let site = Site::new(db, schema, &["parents", "notes", "marks"], &policy.concat());
+        site.database.sql(
+            "INSERT INTO parents VALUES (1, '2020-01-01 00:00:00', 'goes');
+             INSERT INTO notes VALUES (1, 1, 'changes');
+             INSERT INTO marks VALUES (1, 1, 'stays');",
+        );
+        hold(&site, "court", "marks", "id=1");
+        site.purge("it");
+    }
+}
+
 /// Several cases hold one row until the last of them ends; rows that came meanwhile are held by the next run.
 #[test]
 fn several_cases_hold_one_row() {
