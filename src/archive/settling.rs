@@ -14,7 +14,7 @@ use crate::files::Shelf;
 #[derive(Default)]
 pub struct Unsettled {
     /// Pending files whose batches were committed: they become archives.
-    kept: Vec<String>,
+    kept: Vec<Manifest>,
     /// Pending files, with their batches, whose rows are still in their table.
     undone: Vec<(String, String)>,
     /// Manifests that were not written to their end.
@@ -45,7 +45,7 @@ pub fn unsettled<E: From<ArchiveError>>(
                     ));
                 }
                 match (committed(batch)?, said) {
-                    (true, Some(said)) if said.file() == file => found.kept.push(file.to_owned()),
+                    (true, Some(said)) if said.file() == file => found.kept.push(said),
                     (true, _) => return doubt("its rows are gone, and its manifest is not there".to_owned()),
                     (false, _) => found.undone.push((file.to_owned(), batch.to_owned())),
                 }
@@ -64,13 +64,18 @@ impl Unsettled {
         (self.kept.len() as u64, self.undone.len() as u64)
     }
 
+    /// The manifests of files that become archives.
+    pub fn kept(&self) -> impl Iterator<Item = &Manifest> {
+        self.kept.iter()
+    }
+
     /// Does it.
     ///
     /// # Errors
     /// When the folder cannot be changed; what was settled stays settled.
     pub fn settle(self, shelf: &Shelf) -> Result<(), ArchiveError> {
-        for file in &self.kept {
-            promote(shelf, file)?;
+        for manifest in &self.kept {
+            promote(shelf, &manifest.file())?;
         }
         for (file, batch) in &self.undone {
             discard(shelf, file, batch)?;

@@ -98,7 +98,7 @@ pub enum Act {
     FilesSettle { store: StoreName },
     /// So much of it was settled.
     FilesSettled { store: StoreName, committed: u64, restored: u64, conflicts: u64 },
-    /// Rows of periods are folded into summaries, and go; the ledger and the sealed list know them by `seal`, their batch.
+    /// Rows of periods are folded into summaries of another store and sealed there, then they go; `seal` is their batch.
     RollupSeal { data: DataName, into: DataName, from: DateTime<Utc>, to: DateTime<Utc>, rows: u64, seal: Digest },
     /// Rows were written to an archive, and read back.
     ArchiveWritten { data: DataName, store: StoreName, rows: u64, sha256: Digest },

@@ -136,3 +136,18 @@ fn archives_of_a_former_name_are_known_and_expire() {
     bed.program(&["run", "trace"]).expect_code(0);
     assert!(files(&folder).is_empty(), "{:?}", files(&folder));
 }
+
+/// SQLite lets one writer in at a time: the trail is not written while a batch has locked the file that it is in.
+#[test]
+fn the_state_may_lie_in_the_rows_own_file() {
+    let (bed, folder, _shelf) = archiving(Db::Sqlite, "format = \"jsonl.zst\", keep = \"forever\"");
+    fill(&bed);
+    let state = format!("sqlite:{}", bed.project.path("state.db").display());
+    let file = std::fs::read_to_string(bed.project.path("jobs.toml")).unwrap().replace(&state, &bed.url);
+    bed.project.write_jobs(&file);
+    bed.program(&["run", "audit"]).expect_code(0);
+    let file = files(&folder).remove(0);
+    std::fs::rename(&file, format!("{}.pending", file.display())).unwrap();
+    bed.program(&["run", "audit"]).expect_code(0);
+    assert!(file.exists());
+}

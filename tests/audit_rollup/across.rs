@@ -162,6 +162,8 @@ fn sealed_rows_go_and_only_they() {
         assert_eq!(two.number(&two.sums, "SELECT SUM(octets) FROM audit_daily;"), 190, "{db:?}");
         assert_eq!(two.number(&two.rows, "SELECT COUNT(*) FROM audit;"), 0, "{db:?}");
         assert_eq!(run_sql(&two.sums, "SELECT job FROM retentiond_sealed;").trim(), "other", "{db:?}");
+        let trail = two.project.run(&["--format", "json", "audit", "show", "--type", "rollup.seal"]).expect_code(0);
+        assert!(trail.stdout.contains("\"rows\":19") || trail.stdout.contains("\"rows\": 19"), "{}", trail.stdout);
     }
 }
 

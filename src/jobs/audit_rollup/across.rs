@@ -106,12 +106,12 @@ impl Across {
         };
         let fenced = context.ledgers.get(&self.store).copied().unwrap_or_default();
         let (keys, whose) = (read.keys.clone(), &self.whose);
+        seal(context, folding, node, (id, stretch), keys.len() as u64)?;
         let sealed = self.conn.transaction::<(), Undone>(Access::Snapshot, |conn| {
             if fenced {
                 enter_gate(context, conn)?;
             }
             add(folding, conn, node, stretch, read, folded)?;
-            seal(context, folding, node, (id, stretch), keys.len() as u64)?;
             Ok(sealed::seal(conn, whose, id, &keys)?)
         });
         match sealed {

@@ -3,8 +3,8 @@
 //! **Invariant.** The archive holds exactly the rows that the same transaction deletes: they are read under the very
 //! condition of the deletion, from one snapshot (on MariaDB they are locked), and their number is the deletion's. Only
 //! after the commit does the file become an archive; what a killed run left is settled by the ledger before anything new
-//! is begun. Settling and expiring happen behind the gate, with the job's lease and leave to go on, and are in the trail
-//! before. Tests: `archives`.
+//! is begun. Settling and expiring happen behind the gate, with the job's lease and leave to go on. The trail says each of
+//! it before, and outside of transactions: it may lie in the very file that a transaction has locked. Tests: `archives`.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -13,12 +13,12 @@ use serde::Deserialize;
 
 use super::fold::{Stretch, doubt};
 use super::summary::Reader;
-use crate::archive::{self, ArchiveError, Archived, Format, Frame, Manifest, Recipient, Shelved, Writer};
+use crate::archive::{self, ArchiveError, Archived, Format, Frame, Manifest, Recipient, Unsettled, Writer};
 use crate::config::document::Document;
 use crate::config::period::Keep;
 use crate::files::Shelf;
 use crate::graph::Node;
-use crate::names::{JobName, StoreName};
+use crate::names::{DataName, JobName, StoreName};
 use crate::redact::Sealed;
 use crate::removal::{Context, Halt, RemovalError, Task, Undone, blocked, next_id, transact_in};
 use crate::store::catalog::TypeClass;
@@ -181,23 +181,28 @@ impl Archiving {
         })
     }
 
-    /// Settles what a killed run left behind.
+    /// Settles what a killed run left behind. What the trail says of it is what a look before the gate has found.
     pub fn settle(
         &self,
         context: &mut Context<'_>,
         conn: &mut Conn,
         (task, node): (&Task, &Node),
     ) -> Result<Option<Halt>, RemovalError> {
-        self.behind_the_gate(context, conn, (task, node), |context, conn| {
-            let known = |batch: &str| Ok(ledger::has(conn, batch)?);
-            let left = archive::unsettled::<RemovalError>(&self.shelf, node.store.as_str(), known)?;
-            let (kept, undone) = left.counts();
-            if kept + undone > 0 {
-                let (data, store) = (node.name.clone(), self.store.clone());
-                context.permit.trail().record(vec![Act::ArchivesSettled { data, store, kept, undone }])?;
-            }
-            Ok(left.settle(&self.shelf)?)
-        })
+        if let Some(halt) = context.permit.next()? {
+            return Ok(Some(halt));
+        }
+        let left = self.left(conn, node)?;
+        let mut acts = left.kept().map(|said| self.written_act(said, node)).collect::<Result<Vec<_>, _>>()?;
+        let (kept, undone) = left.counts();
+        if kept + undone > 0 {
+            acts.push(Act::ArchivesSettled { data: node.name.clone(), store: self.store.clone(), kept, undone });
+        }
+        context.permit.trail().record(acts)?;
+        self.behind_the_gate(context, conn, (task, node), |conn| Ok(self.left(conn, node)?.settle(&self.shelf)?))
+    }
+
+    fn left(&self, conn: &mut Conn, node: &Node) -> Result<Unsettled, RemovalError> {
+        archive::unsettled(&self.shelf, node.store.as_str(), |batch| Ok(ledger::has(conn, batch)?))
     }
 
     /// Removes what its `keep` has run out for, each behind the gate. What is broken stays, and is said at the end.
@@ -213,8 +218,12 @@ impl Archiving {
             broken = broken.or_else(|| folder.broken.into_iter().next());
             let (zone, now) = self.present;
             for old in folder.shelved.iter().filter(|old| archive::is_over(old, &self.keep, zone, now)) {
-                let removed = self
-                    .behind_the_gate(context, conn, (task, node), |context, _| self.remove(context, shelf, old, node));
+                if let Some(halt) = context.permit.next()? {
+                    return Ok(Some(halt));
+                }
+                let (data, store, sha256) = self.named(&old.manifest, node)?;
+                context.permit.trail().record(vec![Act::ArchiveExpired { data, store, sha256 }])?;
+                let removed = self.behind_the_gate(context, conn, (task, node), |_| Ok(archive::remove(shelf, old)?));
                 if let Some(halt) = removed? {
                     return Ok(Some(halt));
                 }
@@ -225,13 +234,16 @@ impl Archiving {
         })
     }
 
-    fn remove(&self, context: &Context<'_>, shelf: &Shelf, old: &Shelved, node: &Node) -> Result<(), RemovalError> {
-        let said = &old.manifest;
+    /// How the trail names an archive.
+    fn named(&self, said: &Manifest, node: &Node) -> Result<(DataName, StoreName, Digest), RemovalError> {
         let sha256 = Digest::parse(&said.sha256)
             .ok_or_else(|| RemovalError::Doubt(format!("the manifest of archive {} has no SHA-256", said.batch)))?;
-        let data = said.data.parse().unwrap_or_else(|_| node.name.clone());
-        context.permit.trail().record(vec![Act::ArchiveExpired { data, store: self.store.clone(), sha256 }])?;
-        Ok(archive::remove(shelf, old)?)
+        Ok((said.data.parse().unwrap_or_else(|_| node.name.clone()), self.store.clone(), sha256))
+    }
+
+    fn written_act(&self, said: &Manifest, node: &Node) -> Result<Act, RemovalError> {
+        let (data, store, sha256) = self.named(said, node)?;
+        Ok(Act::ArchiveWritten { data, store, rows: said.rows, sha256 })
     }
 
     /// Does something in a transaction behind the gate: nobody takes the job over meanwhile.
@@ -240,7 +252,7 @@ impl Archiving {
         context: &mut Context<'_>,
         conn: &mut Conn,
         (task, node): (&Task, &Node),
-        mut work: impl FnMut(&Context<'_>, &mut Conn) -> Result<(), RemovalError>,
+        mut work: impl FnMut(&mut Conn) -> Result<(), RemovalError>,
     ) -> Result<Option<Halt>, RemovalError> {
         for _ in 0..PATIENCE {
             if let Some(halt) = context.permit.next()? {
@@ -249,7 +261,7 @@ impl Archiving {
             let id = next_id(context);
             let context = &*context;
             let done = transact_in(context, conn, task, node, (&id, Access::ReadWrite), |conn| {
-                work(context, conn).map(|()| Vec::new()).map_err(Undone::Failed)
+                work(conn).map(|()| Vec::new()).map_err(Undone::Failed)
             })?;
             if done.is_some() {
                 return Ok(None);
@@ -259,14 +271,13 @@ impl Archiving {
         Err(blocked(node))
     }
 
-    /// Writes the rows of a stretch, and says so in the trail; they stay pending.
+    /// Writes the rows of a stretch; they stay pending.
     pub fn write(
         &self,
-        context: &Context<'_>,
         conn: &mut Conn,
         node: &Node,
         stretch: &Stretch,
-        batch: &str,
+        (batch, now): (&str, DateTime<Utc>),
     ) -> Result<Manifest, Undone> {
         let table = node.table.label();
         let frame = Frame {
@@ -307,16 +318,12 @@ impl Archiving {
         let Some(period) = period else {
             return Err(doubt(format!("`{}`: the rows of an archive have no time", node.name)));
         };
-        let manifest = writer.finish(period, context.clock.now()).map_err(failed)?;
-        let sha256 = Digest::parse(&manifest.sha256).ok_or_else(|| doubt("a SHA-256 is none".to_owned()))?;
-        let (data, store, rows) = (node.name.clone(), self.store.clone(), manifest.rows);
-        let written = Act::ArchiveWritten { data, store, rows, sha256 };
-        context.permit.trail().record(vec![written]).map_err(|error| Undone::Failed(error.into()))?;
-        Ok(manifest)
+        writer.finish(period, now).map_err(failed)
     }
 
-    /// After the commit.
-    pub fn committed(&self, manifest: &Manifest) -> Result<(), RemovalError> {
+    /// After the commit: it becomes an archive, and the trail says so first.
+    pub fn committed(&self, context: &Context<'_>, manifest: &Manifest, node: &Node) -> Result<(), RemovalError> {
+        context.permit.trail().record(vec![self.written_act(manifest, node)?])?;
         archive::promote(&self.shelf, &manifest.file()).map_err(error)
     }
 

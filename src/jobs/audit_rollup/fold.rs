@@ -135,18 +135,19 @@ pub(super) fn fold(
     Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
 }
 
-/// The trail says what is folded before it counts: the transaction that does it is not committed yet.
+/// The trail says what is sealed before it is.
 pub(super) fn seal(
     context: &Context<'_>,
     folding: &Folding,
     node: &Node,
     (batch, stretch): (&str, &Stretch),
     rows: u64,
-) -> Result<(), Undone> {
-    let seal = Digest::parse(batch).ok_or_else(|| doubt(format!("batch `{batch}` has no name for the trail")))?;
+) -> Result<(), RemovalError> {
+    let nameless = || RemovalError::Doubt(format!("batch `{batch}` has no name for the trail"));
+    let seal = Digest::parse(batch).ok_or_else(nameless)?;
     let (data, into, (from, to)) = (node.name.clone(), folding.into.clone(), stretch.span);
     let sealed = Act::RollupSeal { data, into, from, to, rows, seal };
-    context.permit.trail().record(vec![sealed]).map_err(|error| Undone::Failed(error.into()))
+    Ok(context.permit.trail().record(vec![sealed])?)
 }
 
 /// Adds each group to the summary that it has, or makes one.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::across::Across;
 use super::archiving::Archiving;
-use super::fold::{self, Folded, Once, Stretch, seal, unsteady};
+use super::fold::{self, Folded, Once, Stretch, unsteady};
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
 use crate::redact::Sealed;
@@ -202,7 +202,7 @@ impl Walk<'_> {
             context.transactions.push(committed.took);
             note(context, self.task, &committed, done);
             if let (Some(archiving), Some(manifest)) = (self.archiving, &folded.archived) {
-                archiving.committed(manifest)?;
+                archiving.committed(context, manifest, node)?;
             }
             self.throttle.committed(folded.rows, committed.took);
             self.throttle.wait(conn, &context.stop)?;
@@ -238,18 +238,15 @@ impl Walk<'_> {
         folded: &mut Folded,
     ) -> Result<Option<Committed>, RemovalError> {
         let (folding, node) = (self.folding, self.node);
-        let mut write = self.archiving.map(|archiving| {
-            move |conn: &mut Conn, stretch: &Stretch| archiving.write(context, conn, node, stretch, id)
-        });
+        let now = context.clock.now();
+        let mut write = self
+            .archiving
+            .map(|archiving| move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now)));
         let committed = transact_in(context, conn, self.task, node, (id, Access::Snapshot), |conn| {
             let (periods, finishes, span) = (stretch.periods.clone(), stretch.finishes, stretch.span);
             let rows = stretch.rows.clone().knowing(conn.held_now());
             let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
-            let parts = fold::fold(folding, node, conn, &Stretch { rows, periods, finishes, span }, archive, folded)?;
-            if folded.rows > 0 {
-                seal(context, folding, node, (id, stretch), folded.rows)?;
-            }
-            Ok(parts)
+            fold::fold(folding, node, conn, &Stretch { rows, periods, finishes, span }, archive, folded)
         })?;
         if let (None, Some(archiving)) = (&committed, self.archiving) {
             archiving.undone(id)?;
