@@ -242,6 +242,7 @@ fn several_recipients_have_each_their_own_outcome() {
     let recipients: Vec<String> =
         desk.server.commands().into_iter().filter(|command| command.starts_with("RCPT")).collect();
     assert_eq!(recipients, ["RCPT TO:<dpo@example.org>\r\n", "RCPT TO:<second@example.org>\r\n"]);
+    assert_eq!(desk.server.connections(), 1, "a run's mails share a connection");
     let listed = desk.list(&["--all"]);
     let ids: Vec<&str> =
         listed[0]["mails"].as_array().unwrap().iter().map(|mail| mail["message_id"].as_str().unwrap()).collect();

@@ -2,7 +2,7 @@
 //!
 //! lettre's own `from_url("smtp://…")` speaks no TLS at all, and its transports hide the phase that failed. Here STARTTLS
 //! is required before anything else is said, AUTH is spoken on TLS only, and only the phase after the final dot leaves a
-//! doubt.
+//! doubt. A connection that took a message whole is kept for the next one, and asked whether it is still there before.
 //!
 //! **Invariant.** Whoever follows a message ([`Follow`]) is told of a phase before its first byte is written, of the final
 //! dot too, and what they refuse is not done: the connection is dropped instead, and a server keeps nothing of a message
@@ -11,6 +11,7 @@
 use std::cell::Cell;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
@@ -21,10 +22,14 @@ use lettre::transport::smtp::client::{
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 
+use super::MailError;
 use super::address::Address;
 use super::settings::{Place, Settings, secret};
-use super::{Answer, Certainty, MailError};
 use crate::redact::Sealed;
+
+mod answers;
+
+use answers::{after, before, doubt};
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,12 +89,22 @@ pub struct Carried<'a> {
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATIENCE_AT_THE_DOT: Duration = Duration::from_secs(300);
 
+/// So many messages go over one connection: many servers take no more.
+const MOST_MESSAGES: usize = 100;
+
 /// A mail server, and what it takes to speak to it.
 pub struct Server {
     place: Place,
     tls: TlsParameters,
     user: Option<(Sealed, Sealed)>,
     hello: ClientId,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// A connection on which a message was taken, and how many were.
+struct Kept {
+    connection: SmtpConnection,
+    messages: usize,
 }
 
 impl Server {
@@ -107,7 +122,7 @@ impl Server {
             tls = tls.certificate_store(CertificateStore::None).add_root_certificate(authority);
         }
         let tls = tls.build_rustls().map_err(|error| MailError::permanent(format!("TLS: {error}")))?;
-        Ok(Self { place: place.clone(), tls, user, hello: hello() })
+        Ok(Self { place: place.clone(), tls, user, hello: hello(), kept: Mutex::default() })
     }
 
     /// Connects, speaks TLS and signs in.
@@ -140,6 +155,29 @@ impl Server {
         Ok(connection)
     }
 
+    /// The connection that was kept, if the server still answers there.
+    fn kept(&self) -> Option<Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let patience = kept.connection.set_timeout(Some(PATIENCE));
+        let there = patience.is_ok() && kept.connection.command(Noop).is_ok_and(|answer| answer.is_positive());
+        if !there {
+            kept.connection.abort();
+        }
+        there.then_some(kept)
+    }
+
+    fn keep(&self, mut kept: Kept) {
+        kept.messages += 1;
+        if kept.messages >= MOST_MESSAGES {
+            return kept.connection.abort();
+        }
+        let before = self.kept.lock().unwrap_or_else(PoisonError::into_inner).replace(kept);
+        // Another thread sent one meanwhile.
+        if let Some(mut other) = before {
+            other.connection.abort();
+        }
+    }
+
     pub(super) fn probe(&self) -> Result<(), MailError> {
         let mut connection = self.connect()?;
         let answer = connection.command(Noop).map(drop).map_err(|error| before(&error, &self.place));
@@ -154,15 +192,22 @@ impl Server {
         follow: &mut dyn Follow,
     ) -> Result<(), MailError> {
         follow.reach(Phase::Connecting)?;
-        let mut connection = self.connect()?;
-        let sent = self.deliver(&mut connection, carried, bytes, follow);
-        // A polite end where the server waits for a command; whatever becomes of it, the message's fate is known.
-        if !matches!(sent, Err(Ended::InTheText(_))) {
-            connection.abort();
+        let mut kept = match self.kept() {
+            Some(kept) => kept,
+            None => Kept { connection: self.connect()?, messages: 0 },
+        };
+        match self.deliver(&mut kept.connection, carried, bytes, follow) {
+            Ok(()) => {
+                self.keep(kept);
+                Ok(())
+            }
+            // A polite end where the server waits for a command; whatever becomes of it, the message's fate is known.
+            Err(Ended::Between(error)) => {
+                kept.connection.abort();
+                Err(error)
+            }
+            Err(Ended::InTheText(error)) => Err(error),
         }
-        sent.map_err(|ended| match ended {
-            Ended::Between(error) | Ended::InTheText(error) => error,
-        })
     }
 
     fn deliver(
@@ -234,6 +279,15 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut kept) = kept {
+            kept.connection.abort();
+        }
+    }
+}
+
 /// Where a delivery ended.
 enum Ended {
     /// Where the server waits for a command.
@@ -293,77 +347,6 @@ impl Iterator for Text<'_> {
 /// Leaves lettre's loop; see [`Server::write`].
 fn throw(error: MailError) -> ! {
     resume_unwind(Box::new(error))
-}
-
-/// A failure before the message was handed over.
-fn before(error: &Error, place: &Place) -> MailError {
-    let certainty = if error.is_permanent() || error.is_client() || error.is_tls() || certificate(error) {
-        Certainty::Permanent
-    } else {
-        Certainty::Transient
-    };
-    MailError { certainty, answer: answer(error), message: text(error, place) }
-}
-
-/// A failure after it: an answer says that the message was not taken, anything else says nothing.
-fn after(error: &Error, place: &Place) -> MailError {
-    if error.is_permanent() || error.is_transient() {
-        return before(error, place);
-    }
-    MailError {
-        certainty: Certainty::Uncertain,
-        answer: None,
-        message: format!("{}; whether the message was taken is not known", text(error, place)),
-    }
-}
-
-/// An answer after the dot that says neither.
-fn doubt(what: &str, place: &Place) -> MailError {
-    let Place { host, port, .. } = place;
-    let message = format!("{host}:{port} {what} at the end; whether the message was taken is not known");
-    MailError { certainty: Certainty::Uncertain, answer: None, message }
-}
-
-/// What the server answered. Of its words only an enhanced status code is read: they may repeat an address.
-fn answer(error: &Error) -> Option<Answer> {
-    let code = u16::from(error.status()?);
-    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let mut parts = words.split_whitespace().next().unwrap_or_default().splitn(3, '.').map(str::parse::<u16>);
-    let enhanced = match (parts.next(), parts.next(), parts.next()) {
-        (Some(Ok(class @ (2 | 4 | 5))), Some(Ok(subject)), Some(Ok(detail))) => Some((class, subject, detail)),
-        _ => None,
-    };
-    Some(Answer { code, enhanced })
-}
-
-/// What happened, without the server's own words after its number: they may repeat an address.
-fn text(error: &Error, place: &Place) -> String {
-    let Place { host, port, .. } = place;
-    match error.status() {
-        Some(code) => {
-            let enhanced = answer(error).and_then(|answer| answer.enhanced);
-            let enhanced = enhanced.map(|(class, subject, detail)| format!(" {class}.{subject}.{detail}"));
-            format!("{host}:{port} answered {code}{}", enhanced.unwrap_or_default())
-        }
-        None => {
-            let mut words = error.to_string();
-            words.retain(|c| !c.is_control());
-            format!("{host}:{port}: {words}")
-        }
-    }
-}
-
-/// Whether a certificate was refused: waiting does not help.
-fn certificate(error: &Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if wrapped.is_some_and(|inner| matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))) {
-            return true;
-        }
-        source = inner.source();
-    }
-    false
 }
 
 /// How we greet: the machine's name, where it is one.

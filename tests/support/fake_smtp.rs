@@ -66,6 +66,8 @@ pub struct Taken {
 #[derive(Default)]
 struct Book {
     script: Option<(At, Do)>,
+    once: bool,
+    open: Vec<TcpStream>,
     victim: Option<u32>,
     taken: Vec<Taken>,
     commands: Vec<String>,
@@ -98,7 +100,12 @@ impl FakeSmtp {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (config, book) = (Arc::clone(&config), Arc::clone(&shared));
-                std::thread::spawn(move || drop(serve(stream, config, &book)));
+                std::thread::spawn(move || {
+                    let own = stream.try_clone();
+                    drop(serve(stream, config, &book));
+                    // The book has one too, so dropping it would not be the connection's end.
+                    drop(own.map(|own| own.shutdown(std::net::Shutdown::Both)));
+                });
             }
         });
         Self { dir, book, port }
@@ -117,6 +124,19 @@ impl FakeSmtp {
     /// From now on this is done, whoever connects; `None`: everything is taken.
     pub fn script(&self, script: Option<(At, Do)>) {
         self.book.lock().unwrap().script = script;
+    }
+
+    /// The first time only.
+    pub fn script_once(&self, at: At, what: Do) {
+        let mut book = self.book.lock().unwrap();
+        (book.script, book.once) = (Some((at, what)), true);
+    }
+
+    /// Closes every connection.
+    pub fn hang_up(&self) {
+        for stream in self.book.lock().unwrap().open.drain(..) {
+            drop(stream.shutdown(std::net::Shutdown::Both));
+        }
     }
 
     /// The process that [`Do::Kill`] kills.
@@ -151,7 +171,14 @@ impl<E: std::error::Error> From<E> for End {
 
 /// Answers at a point: as the script says, or as usual.
 fn answer(wire: &mut Wire, book: &Mutex<Book>, at: At, usual: &str) -> Result<String, End> {
-    let script = book.lock().unwrap().script.clone().filter(|(place, _)| *place == at);
+    let script = {
+        let mut book = book.lock().unwrap();
+        let script = book.script.clone().filter(|(place, _)| *place == at);
+        if script.is_some() && std::mem::take(&mut book.once) {
+            book.script = None;
+        }
+        script
+    };
     let text = match script.map(|(_, what)| what) {
         None => usual.to_owned(),
         Some(Do::Say(text)) => text,
@@ -192,6 +219,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, book: &Mutex<Book>) -> Re
     {
         let mut book = book.lock().unwrap();
         book.connections += 1;
+        book.open.extend(stream.try_clone());
     }
     let script = book.lock().unwrap().script.clone();
     if let Some((At::Connection, what)) = &script {
