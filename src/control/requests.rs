@@ -27,7 +27,7 @@ use crate::names::{CaseName, JobName, PersonName};
 use crate::outbox;
 use crate::store::pool::Database;
 use crate::store::state::{self, HashKey, MailRecord, RequestRecord};
-use crate::store::{Conn, StoreError};
+use crate::store::{self, Conn, StoreError};
 use crate::trail::{self, Act, Actor, Digest, Entry};
 
 mod counter;
@@ -39,7 +39,7 @@ pub use deciding::{close, extend, resend};
 pub use show::{closed, extended, made, resent, table, to_json};
 
 /// What the cases of requests begin with.
-pub const CASE: &str = "report-";
+pub const CASE: &str = store::held::OWN_CASE;
 /// A request is answered within so many months, and within so many more when it was extended: Article 12(3) GDPR.
 const MONTHS: u32 = 1;
 const MORE_MONTHS: u32 = 2;

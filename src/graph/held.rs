@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use super::condition::{closed, joined, needed};
 use super::{Edge, Fate, Graph, Node};
 use crate::names::DataName;
-use crate::store::target::{Expr, Guarded, Scope};
+use crate::store::target::{Expr, Guarded, HeldBy, Scope};
 
 /// The aliases of the tables that a hold is looked for in begin here; nothing else goes as far.
 const FIRST_ALIAS: u8 = 12;
@@ -30,6 +30,7 @@ struct Place<'a> {
     scope: &'a Scope,
     alias: u8,
     from: Option<&'a Edge>,
+    by: HeldBy,
 }
 
 /// Which end of a link is looked for.
@@ -51,7 +52,7 @@ impl Graph {
     /// `rows` without those that a hold keeps: what every removing or overwriting statement on the entry takes.
     pub fn guard(&self, node: &Node, rows: Expr) -> Guarded {
         let scope = node.own();
-        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None };
+        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None, by: HeldBy::Any };
         Guarded::new(
             self.unless_held(node, || Expr::Any(vec![self.flat_covered(node, place), self.flat_needed(node, place)])),
             rows,
@@ -62,21 +63,30 @@ impl Graph {
     /// to it, so only a hold on the row itself, or on what it belongs to, keeps it as it is.
     pub fn guard_reference(&self, node: &Node, rows: Expr) -> Guarded {
         let scope = node.own();
-        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None };
+        let place = Place { scope: &scope, alias: FIRST_ALIAS, from: None, by: HeldBy::Any };
         Guarded::new(self.unless_held(node, || self.flat_covered(node, place)), rows)
     }
 
     /// The rows that no hold keeps, seen from `scope`.
     pub fn free(&self, node: &Node, scope: &Scope) -> Expr {
-        self.unless_held(node, || self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None }))
+        self.unless_held(node, || self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None, by: HeldBy::Any }))
     }
 
     /// The rows that a hold keeps, seen from `scope`.
     pub fn held(&self, node: &Node, scope: &Scope) -> Expr {
+        self.held_by(node, scope, HeldBy::Any)
+    }
+
+    /// The rows that somebody's legal hold keeps: those that are held for an open request alone are not among them.
+    pub fn legally_held(&self, node: &Node, scope: &Scope) -> Expr {
+        self.held_by(node, scope, HeldBy::People)
+    }
+
+    fn held_by(&self, node: &Node, scope: &Scope, by: HeldBy) -> Expr {
         if !node.holds {
             return Expr::Any(Vec::new());
         }
-        self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None })
+        self.stays(node, Place { scope, alias: FIRST_ALIAS, from: None, by })
     }
 
     /// Without any hold on an entry that matters, the database looks at nothing else.
@@ -119,7 +129,7 @@ impl Graph {
         let flat = |place: Place<'_>| Expr::Any(vec![self.covered(node, place), self.flat_needed(node, place)]);
         match node.self_link() {
             None => flat(place),
-            Some(_) => needed(self, node, place.scope, place.alias, &seed(&flat)),
+            Some(_) => needed(self, node, place.scope, place.alias, &seed(&flat, place.by)),
         }
     }
 
@@ -128,16 +138,16 @@ impl Graph {
         let flat = |place: Place<'_>| self.flat_covered(node, place);
         match node.self_link() {
             None => flat(place),
-            Some(_) => closed(self, node, place.scope, place.alias, &seed(&flat)),
+            Some(_) => closed(self, node, place.scope, place.alias, &seed(&flat, place.by)),
         }
     }
 
     fn flat_covered(&self, node: &Node, place: Place<'_>) -> Expr {
-        let mut reasons = vec![Expr::Held(node.name.to_string(), node.key_operands(place.scope))];
+        let mut reasons = vec![Expr::Held(node.name.to_string(), node.key_operands(place.scope), place.by)];
         for edge in node.belongs_to.iter().filter(|edge| !edge.is_self() && !place.came_by(edge)) {
             let Some(parent) = self.node(&edge.to) else { continue };
             let inner = Scope::Alias(place.alias);
-            let held = self.covered(parent, Place { scope: &inner, alias: place.alias + 1, from: None });
+            let held = self.covered(parent, Place { scope: &inner, alias: place.alias + 1, from: None, by: place.by });
             let above = self.above(parent);
             let linked = self.linked(edge, (parent, Side::Above), place, &above, held);
             reasons.push(Expr::All(vec![Expr::AnyHeld(names(above)), linked]));
@@ -154,7 +164,7 @@ impl Graph {
         let reasons = links
             .map(|(child, edge, unlinked)| {
                 let inner = Scope::Alias(place.alias);
-                let below = Place { scope: &inner, alias: place.alias + 1, from: Some(edge) };
+                let below = Place { scope: &inner, alias: place.alias + 1, from: Some(edge), by: place.by };
                 let kept = if unlinked { self.covered(child, below) } else { self.stays(child, below) };
                 let matter = if unlinked { self.above(child) } else { self.that_matter(child) };
                 let linked = self.linked(edge, (child, Side::Below), place, &matter, kept);
@@ -213,6 +223,6 @@ fn names(entries: BTreeSet<DataName>) -> Vec<String> {
 
 /// The condition of the rows that a walk within one table begins with. They are other rows than the one that is asked
 /// about, so what they belong to is looked at along every link, the one that led here included.
-fn seed<'f>(flat: &'f dyn Fn(Place<'_>) -> Expr) -> impl Fn(&Scope, u8) -> Expr + 'f {
-    move |scope, alias| flat(Place { scope, alias, from: None })
+fn seed<'f>(flat: &'f dyn Fn(Place<'_>) -> Expr, by: HeldBy) -> impl Fn(&Scope, u8) -> Expr + 'f {
+    move |scope, alias| flat(Place { scope, alias, from: None, by })
 }

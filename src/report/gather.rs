@@ -130,7 +130,7 @@ impl Reading<'_> {
         if walk.can_reach(node) {
             read(conn, walk.shown(node, &scope, 0), false, &mut found)?;
             if found.about.rows > 0 && node.holds {
-                let held = walk.shown(node, &scope, 0).and(graph.held(node, &scope));
+                let held = walk.shown(node, &scope, 0).and(graph.legally_held(node, &scope));
                 found.about.held = counted(conn, node, &held)?;
             }
         }

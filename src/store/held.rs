@@ -37,6 +37,8 @@ use schema::{retentiond_gate, retentiond_held};
 
 /// The table of held rows.
 pub const TABLE: &str = "retentiond_held";
+/// What the cases of retentiond's own holds begin with: those of open requests for reports.
+pub const OWN_CASE: &str = "report-";
 /// What stands in place of an entry's name in rows that say what a hold is about. No entry can be named so.
 const CRITERIA: &str = "?";
 /// A piece of a criterion, in characters; the column holds 400, of which the hold's id takes some.

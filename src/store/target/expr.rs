@@ -3,6 +3,7 @@
 //! A condition is built once, by the graph, and then stands in the count of a preview, in the probe for the next batch and
 //! in the deleting statement itself. All names in it come from a catalog, all values are bound.
 
+use super::held::HeldBy;
 use super::people::{self, Alike, JsonStep};
 use super::same;
 use super::shape::Shape;
@@ -218,8 +219,8 @@ pub enum Expr {
     },
     /// Whether any row of these entries is under a legal hold: the same for all rows of a statement, so it is asked once.
     AnyHeld(Vec<String>),
-    /// A row of this entry with this key is under a legal hold.
-    Held(String, Vec<Operand>),
+    /// A row of this entry with this key is under a hold.
+    Held(String, Vec<Operand>, HeldBy),
     /// Rows that are tied, over any number of ties, to a row which must stay.
     Apart {
         /// The key columns.

@@ -12,6 +12,7 @@ use super::expr::{Expr, Operand, TableRef, alias, separate};
 use super::keys::write_tuple;
 use crate::store::catalog::{Column, TypeClass};
 use crate::store::dialect;
+use crate::store::held::OWN_CASE;
 use crate::store::{Backend, Stmt};
 
 /// The row key that stands for all rows of an entry without a key.
@@ -19,6 +20,15 @@ pub const WHOLE_TABLE: &str = "*";
 
 /// Longer keys are kept as a digest; the column holds 400 characters.
 const LONGEST: i64 = 380;
+
+/// Whose holds a condition is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBy {
+    /// Everybody's.
+    Any,
+    /// Those that somebody placed, not those of open requests for reports.
+    People,
+}
 
 /// A condition that leaves held rows out, as every removing or overwriting statement takes it.
 ///
@@ -52,11 +62,14 @@ pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
             }
             stmt.sql("))");
         }
-        Expr::Held(data, key) => {
+        Expr::Held(data, key, by) => {
             stmt.sql("EXISTS (SELECT 1 FROM retentiond_held WHERE retentiond_held.data = ").policy(data.as_str());
             if !key.is_empty() {
                 stmt.sql(" AND retentiond_held.row_key = ");
                 write_row_key(stmt, backend, key);
+            }
+            if *by == HeldBy::People {
+                stmt.sql(" AND retentiond_held.hold_case NOT LIKE ").policy(format!("{OWN_CASE}%"));
             }
             stmt.sql(")");
         }

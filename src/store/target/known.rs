@@ -36,7 +36,7 @@ impl Expr {
                     Self::never()
                 }
             }
-            Self::Held(entry, key) if known.holds(&entry) => Self::Held(entry, key),
+            Self::Held(entry, key, by) if known.holds(&entry) => Self::Held(entry, key, by),
             Self::Held(..) => Self::never(),
             Self::All(parts) => all(parts.into_iter().map(|part| part.knowing(known))),
             Self::Any(parts) => any(parts.into_iter().map(|part| part.knowing(known))),
@@ -148,6 +148,7 @@ fn unless_never(condition: Box<Expr>, make: impl FnOnce(Box<Expr>) -> Expr) -> E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::target::HeldBy;
     use crate::store::{Backend, Stmt};
 
     fn text(expr: &Expr) -> String {
@@ -159,10 +160,10 @@ mod tests {
     /// As `graph::held` makes it: unless something is held, and the row, or what belongs to it.
     fn free() -> Expr {
         let reasons = vec![
-            Expr::Held("contacts".to_owned(), Vec::new()),
+            Expr::Held("contacts".to_owned(), Vec::new(), HeldBy::Any),
             Expr::All(vec![
                 Expr::AnyHeld(vec!["recordings".to_owned()]),
-                Expr::Held("recordings".to_owned(), Vec::new()),
+                Expr::Held("recordings".to_owned(), Vec::new(), HeldBy::Any),
             ]),
         ];
         let asked = Expr::AnyHeld(vec!["contacts".to_owned(), "recordings".to_owned()]);

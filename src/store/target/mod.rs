@@ -16,7 +16,7 @@ pub mod statements;
 mod ties;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
-pub use held::Guarded;
+pub use held::{Guarded, HeldBy};
 pub use people::{Alike, JsonStep};
 pub use shape::Shape;
 pub use ties::{Tie, TiedRows};
