@@ -66,6 +66,9 @@ pub struct PersonLink {
     pub before: Option<String>,
     /// The rows for which the link holds.
     pub condition: Condition,
+    /// Columns that a report hides from a person whom the row names by nothing but such links.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hides: Vec<String>,
 }
 
 /// `user = "col"` (one), `["tenant_id", "id"]` (one composite), `[{ column = … }, …]` (several),

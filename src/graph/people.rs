@@ -18,6 +18,8 @@ use crate::store::target::{Alike, Expr, JsonStep, Operand, Scalar, Scope};
 mod addresses;
 mod resolve;
 
+use addresses::fits;
+
 pub(super) use resolve::{can_be_blanked, resolve};
 
 /// How many last digits of a phone number count, when the file does not say.
@@ -87,6 +89,9 @@ pub struct KeyLink {
     pub form: KeyForm,
     /// The rows for which the link holds.
     pub condition: Resolved,
+    /// Columns that a report hides from a person whom the row names by nothing but such links: they say something of
+    /// somebody else.
+    pub hides: Vec<Column>,
 }
 
 /// A column that holds an address of a person.
@@ -202,6 +207,12 @@ impl AddressLink {
 }
 
 impl KeyLink {
+    /// Columns that hold the key as it is, in every row.
+    pub fn whole(kind: &PersonName, columns: &[Column]) -> Self {
+        let (kind, columns) = (kind.clone(), columns.to_vec());
+        Self { kind, columns, form: KeyForm::Whole, condition: Resolved::nothing(), hides: Vec::new() }
+    }
+
     fn operand(&self, column: &Column, scope: &Scope) -> Operand {
         Operand { scope: scope.clone(), column: column.clone() }
     }
@@ -269,6 +280,11 @@ impl KeyLink {
         Some(vec![Sealed::new(key)])
     }
 
+    /// Whether the link hides a column from those whom it names.
+    pub fn hides(&self, column: &Column) -> bool {
+        self.hides.iter().any(|hidden| hidden.name == column.name)
+    }
+
     fn names(&self, key: &[Sealed], scope: &Scope) -> Expr {
         if key.len() != self.columns.len() {
             return Expr::Any(Vec::new());
@@ -307,26 +323,6 @@ impl KeyLink {
                 let begins = Expr::Begins(self.operand(column, scope), Sealed::new(format!("{start}{before}")));
                 Expr::Any(vec![whole, begins])
             }
-        }
-    }
-}
-
-/// Whether a text is a value of a column at all; a comparison with another one is an error on PostgreSQL.
-fn fits(column: &Column, value: &str) -> bool {
-    match column.class {
-        TypeClass::Integer { .. } => value.parse::<i128>().is_ok_and(|number| {
-            (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number)
-                && (number <= i128::from(i64::MAX) || column.class == TypeClass::Integer { unsigned_big: true })
-        }),
-        TypeClass::Decimal | TypeClass::Real => value.parse::<f64>().is_ok_and(f64::is_finite),
-        TypeClass::Uuid => uuid::Uuid::parse_str(value).is_ok(),
-        TypeClass::Inet => value.parse::<std::net::IpAddr>().is_ok(),
-        TypeClass::Boolean => matches!(value, "true" | "false" | "0" | "1"),
-        TypeClass::Enum => column.enum_labels.is_empty() || column.enum_labels.iter().any(|label| label == value),
-        TypeClass::Text => !value.contains('\0'),
-        TypeClass::Bytes | TypeClass::Other | TypeClass::Json => true,
-        TypeClass::Date | TypeClass::TimestampNaive | TypeClass::TimestampZoned | TypeClass::Time => {
-            value.starts_with(|c: char| c.is_ascii_digit())
         }
     }
 }

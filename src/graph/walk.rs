@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeZone, Utc};
 
 use super::condition::{closed_over, joined};
 use super::due::expired;
-use super::{Address, Edge, Graph, KeyForm, KeyLink, Node, OnErasure, PersonKind};
+use super::{Address, Edge, Graph, KeyLink, Node, OnErasure, PersonKind};
 use crate::names::{DataName, PersonName};
 use crate::redact::Sealed;
 use crate::store::target::{Expr, Scope};
@@ -55,7 +55,7 @@ impl Subject {
     }
 
     /// Whether rows with these addresses are about the person, and do not only mention them.
-    fn owns_addresses(&self) -> bool {
+    pub fn owns_addresses(&self) -> bool {
         self.kind.as_str() == "customer"
     }
 }
@@ -81,12 +81,7 @@ impl<'a> Walk<'a> {
 
     /// The links of an entry by which a row is about the person; the entry of the persons themselves has its key.
     fn links(&self, node: &Node) -> Vec<KeyLink> {
-        let own = self.is_person(node).then(|| KeyLink {
-            kind: self.subject.kind.clone(),
-            columns: node.key.clone(),
-            form: KeyForm::Whole,
-            condition: super::Resolved::nothing(),
-        });
+        let own = self.is_person(node).then(|| KeyLink::whole(&self.subject.kind, &node.key));
         let declared = node.persons.iter().filter(|link| link.kind == self.subject.kind).cloned();
         own.into_iter().chain(declared).collect()
     }
@@ -144,14 +139,15 @@ impl<'a> Walk<'a> {
 
     /// Rows that are somebody else's, or somebody else's as well.
     ///
-    /// For a person known by key: a row that names another person by key, or a customer by any address, or belongs to
-    /// such a row. A customer's rows are the customer's whoever worked on them; but a row that belongs to one of them and
+    /// For a person known by key: another person's own row, a row that names another person by key, or a customer by any
+    /// address, or belongs to such a row. A customer's rows are the customer's whoever worked on them; but a row that belongs to one of them and
     /// bears another address, of a kind that is known of the customer, is another customer's.
     pub fn is_anothers(&self, node: &Node, scope: &Scope, alias: u8) -> Expr {
-        if self.is_person(node) {
-            return Expr::Any(Vec::new());
-        }
         match &self.subject.key {
+            Some(key) if self.is_person(node) => {
+                KeyLink::whole(&self.subject.kind, &node.key).names_another(self.graph, key, scope, alias)
+            }
+            None if self.is_person(node) => Expr::Any(Vec::new()),
             Some(key) => self.names_others(node, key, scope, alias),
             None => {
                 let known = |kind: &str| self.subject.addresses.iter().any(|address| address.kind == kind);
@@ -165,7 +161,21 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Each row is a person of another kind, who does not belong to the one that is looked for.
+    fn is_another_kind(&self, node: &Node) -> bool {
+        let another = self.graph.people().values().any(|kind| kind.data.as_ref() == Some(&node.name));
+        another && !self.is_person(node) && !self.belongs_to_person(node, 0)
+    }
+
+    fn belongs_to_person(&self, node: &Node, depth: u8) -> bool {
+        let mut parents = node.belongs_to.iter().filter_map(|edge| self.graph.node(&edge.to));
+        depth < 8 && parents.any(|parent| self.is_person(parent) || self.belongs_to_person(parent, depth + 1))
+    }
+
     fn names_others(&self, node: &Node, key: &[Sealed], scope: &Scope, alias: u8) -> Expr {
+        if self.is_another_kind(node) {
+            return Expr::always();
+        }
         let mut parts = Vec::new();
         for link in &node.persons {
             if link.kind == self.subject.kind {

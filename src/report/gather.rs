@@ -279,7 +279,7 @@ impl Records<'_> {
         let scope = node.own();
         let all: Vec<Operand> =
             node.table.columns.iter().map(|column| Operand { scope: scope.clone(), column: column.clone() }).collect();
-        let mut lookups = self.columns.lookups(graph, node, self.walk, reading.subject);
+        let mut lookups = self.columns.lookups(graph, node, self.walk);
         lookups.extend(self.retentions.lookups(graph, node));
         // A table without a key has no order of its own; its rows come as the database finds them.
         let order = node.key_operands(&scope);

@@ -74,3 +74,34 @@ fn an_anonymised_row_may_not_go_on_naming_the_person() {
         site.check().warning("an erasure would keep these rows", "user = [");
     }
 }
+
+/// A row of the persons' entry is one person: another one of their kind whom it names must not take it along.
+#[test]
+fn a_link_from_one_person_to_another_is_refused() {
+    for mut site in staffed() {
+        let body = |staff: &str| {
+            PEOPLE.to_owned() + &entry("staff", staff) + &entry("mails", "user = \"staff_id\"") + &entry("orders", "")
+        };
+        for (said, by) in
+            [("user = \"tenant\"", "\"tenant\""), ("user = { column = \"login\", before = \"@\" }", "\"login\"")]
+        {
+            let help = site.checked(&body(said)).error("names another one", "user = ");
+            assert!(help.contains(&format!("unlink = {{ data = \"staff\", by = {by} }}")), "{help}");
+        }
+        site.checked(&body("user = \"id\"")).passes();
+    }
+}
+
+/// What a report hides from whom a link names is a column.
+#[test]
+fn hidden_columns_are_held_against_the_catalog() {
+    for mut site in staffed() {
+        let body = |column: &str| {
+            let link = format!("user = {{ column = \"staff_id\", hides = [\"{column}\"] }}");
+            PEOPLE.to_owned() + &entry("staff", "") + &entry("mails", "user = \"staff_id\"") + &entry("orders", &link)
+        };
+        site.checked(&body("mailbox")).passes();
+        let help = site.checked(&body("mailbx")).error("has no column `mailbx`", "hides");
+        assert!(help.contains("did you mean `mailbox`?"), "{help}");
+    }
+}

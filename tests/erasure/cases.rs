@@ -81,6 +81,44 @@ fn a_part_of_a_text_and_a_place_in_json_name_the_key_and_no_longer_one() {
     }
 }
 
+/// Whoever is erased takes along nobody who names them: the reference is emptied, and the other person stays, with all
+/// that is theirs.
+#[test]
+fn another_person_who_names_the_erased_one_stays() {
+    for engine in ENGINES {
+        let schema = "CREATE TABLE doctors (id BIGINT NOT NULL PRIMARY KEY, chief BIGINT, login VARCHAR(20));
+            CREATE TABLE patients (id BIGINT NOT NULL PRIMARY KEY, doctor_id BIGINT, name VARCHAR(20));
+            CREATE TABLE visits (id BIGINT NOT NULL PRIMARY KEY, patient_id BIGINT, doctor_id BIGINT);
+            CREATE INDEX v ON visits (patient_id); CREATE INDEX c ON doctors (chief);
+            INSERT INTO doctors VALUES (1, NULL, 'a'), (2, 1, 'b');
+            INSERT INTO patients VALUES (7, 1, 'Anna'), (8, 2, 'Bert');
+            INSERT INTO visits VALUES (1, 7, 1), (2, 8, 2), (3, NULL, 1);";
+        let policy = |chief: &str| {
+            "[people.user]\ndata = \"doctors\"\nidentifiers = { login = \"login\" }\n\
+             [people.patient]\ndata = \"patients\"\nidentifiers = { number = \"id\" }\n"
+                .to_owned()
+                + &entry("doctors", chief)
+                + &entry("patients", "user = \"doctor_id\"")
+                + &entry("visits", "user = \"doctor_id\"\nbelongs_to = { data = \"patients\", by = \"patient_id\" }")
+        };
+        let shop = Shop::new(engine, &policy("unlink = { data = \"doctors\", by = \"chief\" }"), schema);
+        let whom = words(&["--user", "1"]);
+        // Refused before anything is planned.
+        shop.write_policy(&policy("user = \"chief\""));
+        assert_eq!(shop.run(&["erase", "--user", "1", "--dry-run"]).code, 3);
+        // A link of the entry to itself says what belongs together, not who one person is.
+        shop.write_policy(&policy("belongs_to = { data = \"doctors\", by = \"chief\" }"));
+        assert!(!shop.plan(&whom).rows().contains_key(&("doctors".to_owned(), "delete".to_owned())));
+        shop.write_policy(&policy("unlink = { data = \"doctors\", by = \"chief\" }"));
+        shop.erase(&whom, &shop.plan(&whom), "");
+        assert_eq!(shop.sql("SELECT id, chief IS NULL FROM doctors;").split_whitespace().next(), Some("2"));
+        assert_eq!(shop.sql("SELECT count(*) FROM patients WHERE name IS NOT NULL;"), "2\n");
+        assert_eq!(shop.sql("SELECT id FROM patients WHERE doctor_id = 1;"), "");
+        assert_eq!(shop.sql("SELECT id FROM visits ORDER BY id;"), "1\n2\n", "the third was the doctor's alone");
+        assert_eq!(shop.sql("SELECT id FROM visits WHERE doctor_id = 1;"), "");
+    }
+}
+
 /// Calls of customers, some with a recording.
 fn calls(engine: Engine) -> Shop {
     let time = engine.pick("TEXT", "TIMESTAMP", "DATETIME");

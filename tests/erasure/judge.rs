@@ -93,6 +93,42 @@ impl Judge<'_> {
             || self.own_parent(at, id).is_some_and(|key| self.reached(at, &key))
     }
 
+    /// The same, through rows that an erasure keeps too.
+    fn reached_by_report(&self, at: usize, id: &str) -> bool {
+        let through = |to: usize, key: &str| !self.entry(to).shared && self.reached_by_report(to, key);
+        !self.is_anothers(at, id)
+            && (self.names(at, id)
+                || self.parents(at, id).iter().any(|(to, key)| through(*to, key))
+                || self.own_parent(at, id).is_some_and(|key| self.reached_by_report(at, &key)))
+    }
+
+    /// Whether a report shows the row.
+    pub fn is_shown(&self, at: usize, id: &str) -> bool {
+        self.names(at, id) || self.reached_by_report(at, id) || self.is_mentioned(at, id)
+    }
+
+    /// Whether a report may show what stands in a column: what names somebody, only if it names the person.
+    pub fn may_show(&self, at: usize, id: &str, column: &str) -> bool {
+        let entry = self.entry(at);
+        let Some(value) = self.value(at, id, column) else { return true };
+        let only_mentioned = !self.names(at, id) && !self.reached_by_report(at, id);
+        match column {
+            "id" => true,
+            "u" | "v" if entry.users.contains(&column) => matches!(self.whom, Whom::User(user) if user == value),
+            "mention" if entry.mentions => self.is_my_email(value),
+            _ if only_mentioned => false,
+            "phone" | "email" | "name" if entry.customer.contains(&column) => match self.whom {
+                Whom::User(_) => column == "email" && self.is_my_email(value),
+                // What a customer is not known by is their own in their own rows.
+                Whom::Customer(known) => {
+                    known.iter().all(|(kind, _)| *kind != column) || self.address_is_mine(column, Some(value))
+                }
+            },
+            "note" if entry.rule == Rule::Anonymise => !self.is_anothers(at, id),
+            _ => true,
+        }
+    }
+
     /// The rows that refer to a row from other tables: entry, id, by foreign key.
     fn below(&self, at: usize, id: &str) -> Vec<(usize, String, bool)> {
         let mut found = Vec::new();
@@ -155,17 +191,17 @@ impl Judge<'_> {
     }
 
     fn mentions(&self, at: usize, id: &str) -> bool {
-        let entry = self.entry(at);
-        if !entry.mentions || entry.rule == Rule::Keep || self.goes(at, id) {
-            return false;
-        }
-        let mention = self.value(at, id, "mention");
+        self.entry(at).rule != Rule::Keep && !self.goes(at, id) && self.is_mentioned(at, id)
+    }
+
+    fn is_mentioned(&self, at: usize, id: &str) -> bool {
+        self.entry(at).mentions && self.value(at, id, "mention").is_some_and(|mention| self.is_my_email(mention))
+    }
+
+    fn is_my_email(&self, value: &str) -> bool {
         match self.whom {
-            Whom::User(user) => {
-                let own = self.rows.users.get(user).map(|(_, email)| email.as_str());
-                mention.zip(own).is_some_and(|(mention, own)| alike("email", mention, own))
-            }
-            Whom::Customer(_) => self.address_is_mine("email", mention),
+            Whom::User(user) => self.rows.users.get(user).is_some_and(|(_, own)| alike("email", value, own)),
+            Whom::Customer(_) => self.address_is_mine("email", Some(value)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A database, a policy, and the program run on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -57,8 +57,8 @@ impl Answer {
     }
 }
 
-/// By entry the ids of the rows that a report shows, and how many of them it says an erasure would keep.
-pub type Shown = BTreeMap<String, (BTreeSet<String>, u64)>;
+/// By entry the rows that a report shows, by id, and how many of them it says an erasure would keep.
+pub type Shown = BTreeMap<String, (BTreeMap<String, Value>, u64)>;
 
 impl Shop {
     /// A fresh database with this schema; `policy` says all but where it is.
@@ -143,11 +143,11 @@ impl Shop {
         let mut shown = Shown::new();
         let categories = report["categories"].as_array().unwrap();
         for entry in categories.iter().flat_map(|category| category["entries"].as_array().unwrap()) {
-            let id = |record: &serde_json::Value| record["values"]["id"].to_string();
-            let ids = entry["records"].as_array().unwrap().iter().map(id).collect();
+            let of = |record: &Value| (record["values"]["id"].to_string(), record["values"].clone());
+            let records = entry["records"].as_array().unwrap().iter().map(of).collect();
             let kept = entry["kept"].as_array().unwrap().iter().filter(|kept| kept["shown"] == true);
             let kept = kept.map(|kept| kept["rows"].as_u64().unwrap()).sum();
-            shown.insert(entry["data"].as_str().unwrap().to_owned(), (ids, kept));
+            shown.insert(entry["data"].as_str().unwrap().to_owned(), (records, kept));
         }
         shown
     }

@@ -11,8 +11,14 @@ use crate::names::DataName;
 const PERSON: &str = "write a column, a list of the columns of one key, { column = …, where = … }, { column = …, after = \"user\", before = \"/\" }, { json = …, path = … }, or a list of such tables";
 
 pub(super) fn read_person_links(value: Value) -> Read<PersonLinks> {
-    let plain =
-        |columns| PersonLink { columns, path: None, after: None, before: None, condition: Condition::default() };
+    let plain = |columns| PersonLink {
+        columns,
+        path: None,
+        after: None,
+        before: None,
+        condition: Condition::default(),
+        hides: Vec::new(),
+    };
     match value {
         Value::Array(list) if list.iter().any(Value::is_table) => {
             list.into_iter().map(read_person_link).collect::<Read<Vec<_>>>().map(PersonLinks)
@@ -25,6 +31,7 @@ pub(super) fn read_person_links(value: Value) -> Read<PersonLinks> {
 pub(super) fn read_person_link(value: Value) -> Read<PersonLink> {
     let Value::Table(mut table) = value else { return Err(format!("{} stands here; {PERSON}", what(&value))) };
     let condition = table.remove("where").map(read_condition).transpose()?.unwrap_or_default();
+    let hides = table.remove("hides").map(|columns| texts(columns, PERSON)).transpose()?.unwrap_or_default();
     let path = table.remove("path").map(|path| text(path, PERSON)).transpose()?;
     // Blanks count here, so a text of blanks is one.
     let mut part = |key: &str| match table.remove(key) {
@@ -41,8 +48,8 @@ pub(super) fn read_person_link(value: Value) -> Read<PersonLink> {
     if columns.len() > 1 && (after.is_some() || before.is_some()) {
         return Err(format!("a part of a column names a key of one column; {PERSON}"));
     }
-    none_left(&table, "column, json, path, after, before, where")?;
-    Ok(PersonLink { columns, path, after, before, condition })
+    none_left(&table, "column, json, path, after, before, where, hides")?;
+    Ok(PersonLink { columns, path, after, before, condition, hides })
 }
 
 pub(super) fn none_left(table: &toml::Table, known: &str) -> Read<()> {

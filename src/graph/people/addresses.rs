@@ -1,4 +1,4 @@
-//! Columns that hold addresses: their kinds are known, and their types hold such values.
+//! Columns that hold addresses or keys: their kinds are known, and their types hold such values.
 
 use super::{AddressLink, Compare, compare_of};
 use crate::config::diagnostic::did_you_mean;
@@ -102,6 +102,26 @@ pub(super) fn check_mentions(node: &Node, mentions: &[AddressLink], reporter: &m
         } else if !mention.column.nullable && (mention.column.class != TypeClass::Text || mention.column.unique) {
             let message = format!("`{name}` may not be NULL, so an erasure cannot blank it");
             reporter.error(&["mentions", &mention.kind], message, None);
+        }
+    }
+}
+
+/// Whether a text is a value of a column at all; a comparison with another one is an error on PostgreSQL.
+pub(super) fn fits(column: &Column, value: &str) -> bool {
+    match column.class {
+        TypeClass::Integer { .. } => value.parse::<i128>().is_ok_and(|number| {
+            (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number)
+                && (number <= i128::from(i64::MAX) || column.class == TypeClass::Integer { unsigned_big: true })
+        }),
+        TypeClass::Decimal | TypeClass::Real => value.parse::<f64>().is_ok_and(f64::is_finite),
+        TypeClass::Uuid => uuid::Uuid::parse_str(value).is_ok(),
+        TypeClass::Inet => value.parse::<std::net::IpAddr>().is_ok(),
+        TypeClass::Boolean => matches!(value, "true" | "false" | "0" | "1"),
+        TypeClass::Enum => column.enum_labels.is_empty() || column.enum_labels.iter().any(|label| label == value),
+        TypeClass::Text => !value.contains('\0'),
+        TypeClass::Bytes | TypeClass::Other | TypeClass::Json => true,
+        TypeClass::Date | TypeClass::TimestampNaive | TypeClass::TimestampZoned | TypeClass::Time => {
+            value.starts_with(|c: char| c.is_ascii_digit())
         }
     }
 }

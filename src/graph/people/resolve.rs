@@ -134,7 +134,8 @@ fn key_links(
         }
         let persons = kind.and_then(|kind| graph.persons(kind));
         for link in &links.0 {
-            found.extend(key_link(graph, node, persons, (name, link), &keys, reporter));
+            let link = key_link(graph, node, persons, (name, link), &keys, reporter);
+            found.extend(link.filter(|link| !is_of_another(node, persons, link, &keys, reporter)));
         }
     }
     found
@@ -180,7 +181,41 @@ fn key_link(
     }
     let condition =
         entries::condition(graph, node, &link.condition, |message, help| reporter.error(keys, message, help));
-    Some(KeyLink { kind: kind.clone(), columns, form, condition })
+    let hides: Option<Vec<Column>> = link.hides.iter().map(|name| reporter.column(&node.table, name, keys)).collect();
+    Some(KeyLink { kind: kind.clone(), columns, form, condition, hides: hides? })
+}
+
+/// A row of the persons' own entry is about the person of its key: another of the same kind whom it names, the one who
+/// manages them or who invited them, must not take it along.
+fn is_of_another(
+    node: &Node,
+    persons: Option<&Node>,
+    link: &KeyLink,
+    keys: &[&str],
+    reporter: &mut Reporter<'_>,
+) -> bool {
+    let own = |key: &[Column]| {
+        link.form == KeyForm::Whole
+            && link.columns.iter().map(|column| &column.name).eq(key.iter().map(|key| &key.name))
+    };
+    if persons.is_none_or(|persons| persons.name != node.name || own(&persons.key)) {
+        return false;
+    }
+    let (name, kind) = (&node.name, &link.kind);
+    let columns: Vec<&str> = link.columns.iter().map(|column| column.name.as_str()).collect();
+    let by = match columns.as_slice() {
+        [only] => format!("\"{only}\""),
+        several => format!("[\"{}\"]", several.join("\", \"")),
+    };
+    let message = format!(
+        "each row of `{name}` is one {kind}, so `{}` names another one: an erasure of that one would take this row along",
+        columns.join("`, `")
+    );
+    let help = format!(
+        "to empty the reference when that one goes: unlink = {{ data = \"{name}\", by = {by} }}; for rows of one and the same person: goes_with"
+    );
+    reporter.error(keys, message, help);
+    true
 }
 
 fn key_form(

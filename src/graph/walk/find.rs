@@ -117,10 +117,8 @@ pub fn addresses(
         let (Some(node), Some(compare)) = (graph.node(&identifier.data), kind.compare.get(name)) else { continue };
         let scope = node.own();
         let link = crate::graph::KeyLink {
-            kind: kind.name.clone(),
-            columns: identifier.key.clone(),
-            form: crate::graph::KeyForm::Whole,
             condition: identifier.condition.clone(),
+            ..crate::graph::KeyLink::whole(&kind.name, &identifier.key)
         };
         let rows = link.matches(graph, key, &scope, 0);
         let columns = operands(std::slice::from_ref(&identifier.column), node);

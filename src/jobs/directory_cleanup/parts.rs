@@ -12,7 +12,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::graph::ties::Ties;
 use crate::graph::walk::find;
-use crate::graph::{Due, Graph, KeyForm, Named, OnErasure, Switch, Why};
+use crate::graph::{Due, Graph, KeyForm, KeyLink, Named, OnErasure, Switch, Why};
 use crate::names::{DataName, PersonName};
 use crate::plan::policy::{self, Policy};
 use crate::plan::{Limits, Strategy};
@@ -191,12 +191,7 @@ pub fn own_entries(graph: &Graph, kind: &PersonName) -> BTreeSet<DataName> {
 /// The links by which rows name persons of a kind; a person's own row has its key.
 fn links(node: &Node, kind: &PersonName, persons: &Node) -> Vec<crate::graph::KeyLink> {
     if node.name == persons.name {
-        return vec![crate::graph::KeyLink {
-            kind: kind.clone(),
-            columns: node.key.clone(),
-            form: KeyForm::Whole,
-            condition: crate::graph::Resolved::nothing(),
-        }];
+        return vec![KeyLink::whole(kind, &node.key)];
     }
     node.persons.iter().filter(|link| link.kind == *kind).cloned().collect()
 }
