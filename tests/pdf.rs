@@ -182,7 +182,7 @@ fn its_text_is_what_the_json_says() {
                     Value::Null => continue,
                     Value::Bool(truth) => if *truth { "ja" } else { "nein" }.to_owned(),
                     Value::String(text) if text.len() == 25 && text.as_bytes()[10] == b'T' => {
-                        text[..19].replace('T', " ")
+                        format!("{} {}", text[..19].replace('T', " "), &text[19..])
                     }
                     Value::String(text) => text.clone(),
                     other => other.to_string(),

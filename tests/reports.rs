@@ -4,6 +4,8 @@
 
 #[path = "support/center.rs"]
 mod center;
+#[path = "reports/maps.rs"]
+mod maps;
 #[path = "reports/planted.rs"]
 mod planted;
 mod support;
@@ -184,7 +186,10 @@ fn customers(db: Db) {
         html.matches("<tr><td dir").count() as u64,
         expected.values().map(|keys| keys.len() as u64).sum::<u64>()
     );
-    assert!(!folder.join("reporting_data.csv").metadata().unwrap().permissions().readonly());
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.unwrap().metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "its owner alone reads it");
+    }
 
     // A range narrows; what is there already is not written over; too much is too much.
     let (output, narrow) = center.report(
@@ -194,6 +199,9 @@ fn customers(db: Db) {
         &["--from", "2026-06-02", "--to", "2026-06-05", "--formats", "json", "--lang", "fi"],
     );
     output.expect_code(0);
+    let text = std::fs::read_to_string(narrow.join("report.json")).unwrap();
+    // Who is known by phone alone has whatever address stands in their own calls.
+    assert!(text.contains("CANARY-shared@example.net") && text.matches("CANARY").count() == 1, "{text}");
     let narrow = read(&narrow);
     assert_eq!(keys_of(&narrow)["contacts"], ["900002", "900004"].map(str::to_owned).into());
     assert_eq!(narrow["language"], "fi");
@@ -240,6 +248,7 @@ fn users(db: Db) {
             "configuration",
             "id FROM audit_log WHERE actor_id = 990001 OR (object_type = 'user' AND object_id = 990001)",
         ),
+        ("privacy_requests", "configuration", "id FROM privacy_requests WHERE requested_by = 990001"),
         ("directory_users", "directory", &by_user("directory_users")),
         ("contacts", "operative", "id FROM contacts WHERE agent_id = 990001 OR transferred_to = 990001"),
         ("contact_events", "operative", "id FROM contact_events WHERE agent_id = 990001"),
@@ -263,12 +272,8 @@ fn users(db: Db) {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains("CANARY"), "{} holds something of somebody else", path.display());
-        assert!(
-            !text.contains("990002,") || path.ends_with("report.json") || path.extension().unwrap() == "csv",
-            "{}",
-            path.display()
-        );
     }
+    no_key_of_another(&report);
     let switch =
         |data: &str| report["switches"].as_array().unwrap().iter().find(|switch| switch["data"] == data).unwrap();
     assert_eq!(
@@ -281,7 +286,10 @@ fn users(db: Db) {
     assert_eq!(record(&report, "contacts", 990_002)["values"]["subject"], masked);
     assert_eq!(record(&report, "audit_log", 990_001)["values"]["object_id"], 5, "a contact's number is nobody's key");
     assert_eq!(record(&report, "audit_log", 990_002)["values"]["actor_id"], masked);
-    assert_eq!(entry(&report, "audit_log")["kept"][0]["rows"], 2, "an erasure keeps the log, and says why");
+    // Of a change to the person the new value is shown, of one that they made to others it is not.
+    assert_eq!(record(&report, "audit_log", 990_002)["values"]["new_value"], "Erik");
+    assert_eq!(record(&report, "audit_log", 990_004)["values"]["new_value"], masked);
+    assert_eq!(entry(&report, "audit_log")["kept"][0]["rows"], 3, "an erasure keeps the log, and says why");
     assert_eq!(record(&report, "live_agents", 990_001)["values"]["updated_at"], "2026-09-21T17:13:21+03:00");
     valid(&folder.join("report.json"), &center.project);
 
@@ -302,6 +310,27 @@ fn users(db: Db) {
         columns.iter().any(|column| column["title"] == "About what")
             && columns.iter().any(|column| column["title"] == "Caller number")
     );
+}
+
+/// Where a column names a user it names the person, or its value is masked.
+fn no_key_of_another(report: &Value) {
+    let (mut own, mut others) = (0, 0);
+    for record in entries(report).into_iter().flat_map(|entry| entry["records"].as_array().unwrap()) {
+        for column in ["user_id", "agent_id", "transferred_to", "author_id", "owner_id", "actor_id", "requested_by"] {
+            match &record["values"][column] {
+                Value::Null => {}
+                Value::Number(key) => {
+                    assert_eq!(key.as_u64(), Some(990_001), "{column} of {record}");
+                    own += 1;
+                }
+                masked => {
+                    assert_eq!(masked["masked"], "another_person", "{column} of {record}");
+                    others += 1;
+                }
+            }
+        }
+    }
+    assert!(own > 10 && others > 2, "{own} keys of the person, {others} of others");
 }
 
 /// The JSON is what the published schema says, as another program reads that.

@@ -96,6 +96,42 @@ fn nothing_leaves_unencrypted_unless_the_file_says_so() {
     }
 }
 
+/// Where the only format cannot be made nothing is mailed: the request waits, and says why.
+#[test]
+fn a_report_without_a_file_is_no_answer() {
+    let desk = Desk::new("allow_plain = true\n");
+    let jobs = std::fs::read_to_string(desk.project.path("jobs.toml")).unwrap();
+    desk.project.write_jobs(&jobs.replace("formats = [\"json\"]", "formats = [\"pdf\"]"));
+    let id = desk.request(&["report", "--user", "@whom"]);
+    let failed = desk.project.run_alone(&["run", "reports"]).expect_code(1);
+    assert!(failed.stderr.contains("retentiond-pdf is not installed"), "{failed:?}");
+    assert_eq!(desk.server.connections(), 0);
+    let open = desk.list(&[]);
+    assert!(open[0]["request"] == id && open[0]["problem"].as_str().unwrap().contains("no PDF"), "{open}");
+    assert!(desk.held() > 0);
+    // With another format beside it the report leaves, and the mail says once what is missing.
+    desk.project.write_jobs(&jobs.replace("formats = [\"json\"]", "formats = [\"pdf\", \"json\"]"));
+    desk.project.run_alone(&["run", "reports"]).expect_code(0);
+    let mail = desk.parse(&desk.server.taken()[0].wire);
+    let text = mail["text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(text.matches("There is no PDF: the program retentiond-pdf is not installed").count(), 1, "{text}");
+    assert_eq!(text.matches("There is no PDF").count(), 1, "{text}");
+    // What is held for the request itself is no legal hold.
+    let report: serde_json::Value = serde_json::from_str(mail["files"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(Desk::held_by_entry(&report), [("contacts", 0), ("users", 0)].map(|(n, c)| (n.to_owned(), c)).into());
+}
+
+#[test]
+fn a_legal_hold_beside_the_requests_own_is_told() {
+    let desk = Desk::new("allow_plain = true\n");
+    desk.project.run(&["hold", "add", "lawsuit", "--user", "@whom", "--why", "a lawsuit"]).expect_code(0);
+    desk.request(&["report", "--user", "@whom"]);
+    desk.project.run(&["run", "reports"]).expect_code(0);
+    let mail = desk.parse(&desk.server.taken()[0].wire);
+    let report: serde_json::Value = serde_json::from_str(mail["files"][0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(Desk::held_by_entry(&report), [("contacts", 1), ("users", 1)].map(|(n, c)| (n.to_owned(), c)).into());
+}
+
 /// The process is killed wherever the server is just then; what is known is right, and the next run goes on from it.
 #[test]
 fn a_killed_run_sends_no_mail_twice_and_loses_none() {

@@ -30,11 +30,12 @@ pub struct ReportArgs {
     job: Option<JobName>,
     #[command(flatten)]
     socket: SocketArgs,
-    /// In which formats: pdf, json, csv, html.
-    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "pdf,json,csv,html")]
+    /// In which formats the files are: pdf, json, csv, html. A report that is mailed has those of its job.
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_value = "pdf,json,csv,html", requires = "out")]
     formats: Vec<Format>,
-    /// The language of its texts: en, de, fi, or one of the operator's own. Default: as [report] in jobs.toml says.
-    #[arg(long, value_name = "LANGUAGE")]
+    /// The language of the files' texts: en, de, fi, or one of the operator's own. Default: as [report] in jobs.toml says. A
+    /// report that is mailed has that of its job.
+    #[arg(long, value_name = "LANGUAGE", requires = "out")]
     lang: Option<String>,
 }
 
@@ -102,6 +103,6 @@ fn show(cli: &Cli, id: &str, report: &Gathered, files: &Files, took: [Duration; 
         }
     }
     for (_, why) in &files.missing {
-        eprintln!("warning: {why}");
+        eprintln!("warning: {}", report.texts().get("no_pdf").replace("{why}", why));
     }
 }

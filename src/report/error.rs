@@ -22,7 +22,7 @@ pub enum ReportError {
     #[error("{0}")]
     Texts(String),
     /// There is no PDF, for this reason.
-    #[error("{0}")]
+    #[error("there is no PDF: {0}")]
     NoPdf(String),
 }
 

@@ -26,7 +26,7 @@ pub struct File {
 pub struct Files {
     /// What was written.
     pub written: Vec<File>,
-    /// The formats that there are not, and why: a sentence to be shown.
+    /// The formats that there are not, and why.
     pub missing: Vec<(Format, String)>,
 }
 
@@ -35,7 +35,8 @@ impl Gathered {
     /// have their names only when all are whole; one that is there already is not touched, and an error.
     ///
     /// # Errors
-    /// When a file cannot be written; then there is none. A PDF that cannot be made is no error.
+    /// When a file cannot be written; then there is none. A PDF that cannot be made is an error where nothing else was
+    /// wanted.
     pub fn files(&self, formats: &[Format], folder: &Path) -> Result<Files, ReportError> {
         let mut files = Writing { folder, written: Vec::new() };
         let mut missing = Vec::new();
@@ -48,6 +49,9 @@ impl Gathered {
                     files.add(format, "report.html", "text/html; charset=utf-8", |out| self.write_html(out))?;
                 }
                 Format::Csv => {
+                    // No category is named so.
+                    let summary = |out: &mut std::fs::File| super::write::summary(self, out);
+                    files.add(format, "0-summary.csv", "text/csv; charset=utf-8", summary)?;
                     for part in self.parts.iter().filter(|part| part.about.rows > 0) {
                         let name = format!("{}.csv", part.about.name);
                         files.add(format, &name, "text/csv; charset=utf-8", |out| {
@@ -60,12 +64,16 @@ impl Gathered {
                     match self.write_pdf(&mut pdf) {
                         Ok(()) => files.add(format, "report.pdf", "application/pdf", |out| Ok(out.write_all(&pdf)?))?,
                         Err(ReportError::NoPdf(why)) => {
-                            missing.push((format, self.texts.get("no_pdf").replace("{why}", &why)));
+                            missing.push((format, why));
                         }
                         Err(error) => return Err(error),
                     }
                 }
             }
+        }
+        // An empty folder, or a mail without a report, is no answer.
+        if let (true, Some((_, why))) = (files.written.is_empty(), missing.first()) {
+            return Err(ReportError::NoPdf(why.clone()));
         }
         Ok(Files { written: files.finish()?, missing })
     }
@@ -87,7 +95,10 @@ impl Writing<'_> {
     ) -> Result<(), ReportError> {
         let path = self.folder.join(name);
         let mut pending = Pending::begin(&path).map_err(|error| named(&path, &error))?;
-        write(pending.file())?;
+        write(pending.file()).map_err(|error| match error {
+            ReportError::Write(error) => named(&path, &error),
+            other => other,
+        })?;
         pending.file().flush().map_err(|error| named(&path, &error))?;
         let bytes = pending.file().metadata().map_err(|error| named(&path, &error))?.len();
         self.written.push((pending, File { format, name: name.to_owned(), path, media_type, bytes }));
@@ -95,11 +106,9 @@ impl Writing<'_> {
     }
 
     fn finish(self) -> Result<Vec<File>, ReportError> {
-        let finish = |(pending, file): (Pending, File)| match pending.finish() {
-            Ok(()) => Ok(file),
-            Err(error) => Err(named(&file.path, &error)),
-        };
-        self.written.into_iter().map(finish).collect()
+        let (pending, files) = self.written.into_iter().unzip();
+        Pending::finish(pending).map_err(|(path, error)| named(&path, &error))?;
+        Ok(files)
     }
 }
 

@@ -142,7 +142,7 @@ pub struct EntryAbout {
     pub retention: Vec<Retention>,
     /// The day on which the newest record goes by its retention time.
     pub newest_goes: Option<String>,
-    /// How many records have no such day: they stay until the person leaves, or until somebody asks for their erasure.
+    /// How many records have no such day: no retention time removes what is personal in them.
     pub without_end: u64,
     /// What an erasure would leave, and why.
     pub kept: Vec<Kept>,

@@ -17,6 +17,7 @@ use crate::graph::due::{lacks_requirement, unfinished};
 use crate::graph::{Age, Edge, Fate, Graph, Node, Resolved, Subject};
 use crate::names::DataName;
 use crate::redact::Sealed;
+use crate::store::catalog::Column;
 use crate::store::target::statements::{Lookup, MOST_WAYS};
 use crate::store::target::{Expr, Operand, Scope};
 
@@ -208,14 +209,15 @@ fn document_title(document: &Document, data: &DataName, age: Option<&Age>) -> St
     }
 }
 
-/// Whether a purged record would still name the person.
+/// Whether a purged record would still name the person: by key, or a customer by any address.
 fn stays(node: &Node, subject: &Subject) -> bool {
-    let overwritten = |link: &crate::graph::KeyLink| {
-        link.columns.iter().any(|column| node.overwrites.iter().any(|overwrite| overwrite.column.name == column.name))
-    };
-    subject.key.is_some()
-        && node.fate == Fate::Anonymise
-        && node.persons.iter().any(|link| link.kind == subject.kind && !overwritten(link))
+    if node.fate != Fate::Anonymise {
+        return false;
+    }
+    let overwritten = |column: &Column| node.overwrites.iter().any(|overwrite| overwrite.column.name == column.name);
+    let by_key = subject.key.is_some()
+        && node.persons.iter().any(|link| link.kind == subject.kind && !link.columns.iter().any(overwritten));
+    by_key || (subject.owns_addresses() && node.addresses.iter().any(|link| !overwritten(&link.column)))
 }
 
 /// The links up to the row by which rows of an entry age, and its column.

@@ -128,18 +128,19 @@ pub(super) fn write_instant(at: DateTime<Utc>, zone: Tz, into: &mut String) {
     debug_assert!(written.is_ok(), "a string takes everything");
 }
 
-/// A time as [`write_instant`] wrote it, for people: `2026-03-01 14:00:00`. The report says once in which zone. Any other
-/// text stays as it is.
+/// A time as [`write_instant`] wrote it, for people: `2026-03-01 14:00:00 +02:00`. The offset stays: it tells a time in the
+/// report's zone from one whose zone nobody knows, and from one that a text of the database has in a zone of its own. Any
+/// other text stays as it is.
 pub fn readable(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let zoned = bytes.len() >= 25 && bytes[10] == b'T' && matches!(bytes[bytes.len() - 6], b'+' | b'-');
-    let (Some(civil_part), true) = (text.get(..text.len().saturating_sub(6)), zoned) else {
+    let (Some((civil_part, offset)), true) = (text.split_at_checked(text.len().saturating_sub(6)), zoned) else {
         return Cow::Borrowed(text);
     };
-    if civil(civil_part).is_none() || !bytes[bytes.len() - 5..].iter().all(|c| c.is_ascii_digit() || *c == b':') {
+    if civil(civil_part).is_none() || !offset.bytes().skip(1).all(|c| c.is_ascii_digit() || c == b':') {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(civil_part.replacen('T', " ", 1))
+    Cow::Owned(format!("{} {offset}", civil_part.replacen('T', " ", 1)))
 }
 
 /// The day of an instant, in a zone.
@@ -205,7 +206,8 @@ mod tests {
             let mut written = String::new();
             write_instant(civil(text).unwrap().and_utc(), chrono_tz::Europe::Helsinki, &mut written);
             assert_eq!(written, read);
-            assert_eq!(readable(&written), read[..read.len() - 6].replace('T', " "));
+            let (civil_part, offset) = read.split_at(read.len() - 6);
+            assert_eq!(readable(&written), format!("{} {offset}", civil_part.replace('T', " ")));
         }
         for text in ["", "2026-03-01T14:00:00", "2026-03-01T14:00:00+xx:00", "éééééééééééééééééééééééé"]
         {

@@ -14,7 +14,7 @@ mod csv;
 mod html;
 mod pdf;
 
-pub(super) use self::csv::csv;
+pub(super) use self::csv::{csv, summary};
 pub(super) use html::html;
 pub(super) use pdf::pdf;
 

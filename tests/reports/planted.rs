@@ -78,7 +78,10 @@ pub const USER: [(&str, &str); 7] = [
          INSERT INTO audit_log (id, changed_at, actor_id, actor_role, action, object_type, object_id, attribute, new_value) VALUES
            (990001, '2026-11-01 10:00:00', 990001, 'agent', 'update', 'contact', 5, 'x', 'y'),
            (990002, '2026-11-02 10:00:00', 990002, 'admin', 'update', 'user', 990001, 'first_name', 'Erik'),
-           (990003, '2026-11-03 10:00:00', 990002, 'admin', 'update', 'queue', 990001, 'CANARY', 'CANARY');",
+           (990003, '2026-11-03 10:00:00', 990002, 'admin', 'update', 'queue', 990001, 'CANARY', 'CANARY'),
+           (990004, '2026-11-04 10:00:00', 990001, 'agent', 'update', 'customer', 17, 'phone', 'CANARY-0401');
+         INSERT INTO privacy_requests (id, person_kind, identifier_kind, identifier, requested_by, requested_at, due_at) VALUES
+           ('00000000-0000-4000-8000-000000990001', 'customer', 'email', 'CANARY@example.net', 990001, '2026-11-05 10:00:00', '2026-12-05 10:00:00');",
     ),
     ("directory", "INSERT INTO directory_users (id, user_id, first_name, last_name, phone, updated_at) VALUES (990001, 990001, 'Erik', 'X', '123456789', '2026-01-01 00:00:00');"),
     (
@@ -96,7 +99,7 @@ pub const USER: [(&str, &str); 7] = [
         "outbound",
         "INSERT INTO campaigns (code, name, status, owner_id, started_at, finished_at) VALUES ('CMP-E', 'Test', 'done', 990001, '2026-04-01 10:00:00', '2026-10-01 10:00:00');
          INSERT INTO campaign_customers (id, campaign_code, name, phone, added_at) VALUES (990001, 'CMP-E', 'CANARY', 'CANARY', '2026-04-01 11:00:00');
-         INSERT INTO campaign_calls (id, campaign_code, campaign_customer_id, agent_id, called_at, outcome) VALUES (990001, 'CMP-E', 990001, 990001, '2026-04-02 10:00:00', 'busy');",
+         INSERT INTO campaign_calls (id, campaign_code, campaign_customer_id, agent_id, called_at, outcome, note) VALUES (990001, 'CMP-E', 990001, 990001, '2026-04-02 10:00:00', 'busy', 'CANARY calls back');",
     ),
     ("monitoring", "INSERT INTO live_agents (id, user_id, login_id, state, current_caller, state_since, updated_at) VALUES (990001, 990001, 'erik.x', 'talking', 'CANARY', 1790000000, 1790000001);"),
     ("reporting", "INSERT INTO agent_intervals (id, user_id, login_id, interval_start, contacts, talk_seconds, counted_at) VALUES (990001, 990001, 'erik.x', '2026-06-01 10:00:00', 4, 5, '2026-06-01 11:00:00');"),

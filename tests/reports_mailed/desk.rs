@@ -203,6 +203,14 @@ impl Desk {
         self.sql("SELECT count(*) FROM retentiond_held WHERE data <> '?';").trim().parse().unwrap()
     }
 
+    /// How many rows a report says are held, by entry in which something was found.
+    pub fn held_by_entry(report: &serde_json::Value) -> std::collections::BTreeMap<String, u64> {
+        let categories = report["categories"].as_array().unwrap().iter();
+        let entries = categories.flat_map(|category| category["entries"].as_array().unwrap());
+        let found = entries.filter(|entry| entry["rows"].as_u64().unwrap() > 0);
+        found.map(|entry| (entry["data"].as_str().unwrap().to_owned(), entry["held"].as_u64().unwrap())).collect()
+    }
+
     /// What lies in the outbox folder.
     pub fn spooled(&self) -> Vec<String> {
         let Ok(folder) = std::fs::read_dir(self.project.path("outbox")) else { return Vec::new() };

@@ -84,7 +84,23 @@ impl Project {
 
     /// The command, ready to be changed and started: in the folder, with its jobs.toml, without standard input.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_retentiond"));
+        self.command_of(env!("CARGO_BIN_EXE_retentiond").as_ref(), args)
+    }
+
+    /// Runs the command from a folder in which no other program is.
+    pub fn run_alone(&self, args: &[&str]) -> Output {
+        let program = self.path("alone/retentiond");
+        if !program.exists() {
+            std::fs::create_dir(self.path("alone")).unwrap();
+            let built = env!("CARGO_BIN_EXE_retentiond");
+            std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(drop)).unwrap();
+        }
+        let started = Instant::now();
+        finish(started, self.command_of(&program, args).spawn().expect("the binary under test starts"))
+    }
+
+    fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.dir());
         // Nothing of the developer's own surroundings reaches the program but what it needs to start.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.dir());

@@ -1,4 +1,5 @@
-//! A category as one table: the columns of all its entries side by side, with the entry's name before them.
+//! A category as one table: the columns of all its entries side by side, with the entry's name before them; and a table of
+//! what was searched, found or not.
 //!
 //! Spreadsheets take a text that begins with `=`, `+`, `-` or `@` for a formula, and whoever wrote the text may not be the
 //! person who opens it: such a text gets an apostrophe before it, unless it is a number. The JSON has it as it was.
@@ -50,6 +51,25 @@ pub(in crate::report) fn csv(report: &Gathered, part: &Part, out: &mut dyn Write
                 .map_err(of_csv)?;
             }
             table.write_record(None::<&[u8]>).map_err(of_csv)?;
+        }
+    }
+    table.flush()?;
+    Ok(())
+}
+
+/// Writes what was searched, an entry a line: how much was found, also where that is nothing.
+pub(in crate::report) fn summary(report: &Gathered, out: &mut dyn Write) -> Result<(), ReportError> {
+    let mut table = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+    let heads = ["category", "record_of", "title", "can_be_linked", "records", "mentioned_only", "newest_goes"];
+    table.write_record(heads).map_err(of_csv)?;
+    for part in &report.parts {
+        for (about, _) in &part.entries {
+            let [rows, mentions] = [about.rows, about.mentions].map(|count| count.to_string());
+            let can_be_linked = if about.can_be_linked { "true" } else { "false" };
+            let newest = about.newest_goes.as_deref().unwrap_or_default();
+            let (category, title) = (part.about.name.as_str(), harmless(&about.title));
+            let line = [category, about.data.as_str(), &*title, can_be_linked, &rows, &mentions, newest];
+            table.write_record(line).map_err(of_csv)?;
         }
     }
     table.flush()?;

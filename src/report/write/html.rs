@@ -58,13 +58,45 @@ pub(in crate::report) fn html(report: &Gathered, out: &mut dyn Write) -> Result<
         ("rows", Value::from(report.parts.iter().map(|part| part.about.rows).sum::<u64>())),
         ("categories", Value::from(categories)),
     ]);
-    let mut buffered = std::io::BufWriter::with_capacity(256 * 1024, out);
-    page.render_captured_to(values, &mut buffered).map_err(broken)?;
+    let mut buffered = std::io::BufWriter::with_capacity(256 * 1024, Watched { out, failed: None });
+    if let Err(error) = page.render_captured_to(values, &mut buffered) {
+        // What the disk refused is not the page's fault.
+        let (watched, _) = buffered.into_parts();
+        return Err(watched.failed.map_or_else(|| broken(error), ReportError::Write));
+    }
     buffered.flush()?;
     if source.failed.load(Ordering::Relaxed) {
         return Err(std::io::Error::other("its records cannot be read again").into());
     }
     Ok(())
+}
+
+/// Remembers why it could not be written.
+struct Watched<'a> {
+    out: &'a mut dyn Write,
+    failed: Option<std::io::Error>,
+}
+
+impl Watched<'_> {
+    fn note<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        done.map_err(|error| {
+            let kind = error.kind();
+            self.failed.get_or_insert(error);
+            kind.into()
+        })
+    }
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = self.out.flush();
+        self.note(flushed)
+    }
 }
 
 /// Where the page's records come from.
@@ -107,5 +139,45 @@ impl Source {
                 ("mentioned", Value::from(line.mentioned)),
             ])))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::spool::Filling;
+    use crate::report::{Head, Person};
+
+    fn empty() -> Gathered {
+        let document = crate::config::load_text("jobs.toml", "").unwrap_or_else(|_| panic!("an empty file")).document;
+        let person = Person { kind: "user".parse().unwrap(), identifiers: Vec::new(), from: None, to: None };
+        let text = |text: &str| text.to_owned();
+        Gathered {
+            head: Head {
+                version: 1,
+                id: text("1"),
+                created: text("2026-03-01T14:00:00+02:00"),
+                zone: text("Europe/Helsinki"),
+                language: text("en"),
+                person,
+                switches: Vec::new(),
+                backups_expire: None,
+            },
+            parts: Vec::new(),
+            spool: Filling::new(&std::env::temp_dir()).unwrap().done().unwrap(),
+            texts: Texts::load(&document, None).unwrap(),
+            max_rows_in_pdf: 200,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_no_mistake_in_the_page() {
+        let mut full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let failed = html(&empty(), &mut full).unwrap_err();
+        let ReportError::Write(error) = failed else { panic!("{failed}") };
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        let mut page = Vec::new();
+        html(&empty(), &mut page).unwrap();
+        assert!(String::from_utf8(page).unwrap().contains("2026-03-01 14:00:00 +02:00"));
     }
 }
