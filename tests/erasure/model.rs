@@ -211,6 +211,41 @@ impl Rows {
         Self { users, entries }
     }
 
+    /// Some rows of each entry, or none.
+    pub fn pick(&self, random: &mut Random) -> BTreeMap<usize, BTreeSet<String>> {
+        let mut picked = BTreeMap::new();
+        for (at, rows) in self.entries.iter().enumerate() {
+            let ids: BTreeSet<String> = rows.keys().filter(|_| random.below(8) == 0).cloned().collect();
+            if !ids.is_empty() {
+                picked.insert(at, ids);
+            }
+        }
+        picked
+    }
+
+    /// The picked rows and all that belong to them.
+    pub fn covered(&self, map: &Map, picked: &BTreeMap<usize, BTreeSet<String>>) -> BTreeSet<(usize, String)> {
+        let mut covered: BTreeSet<(usize, String)> =
+            picked.iter().flat_map(|(at, ids)| ids.iter().map(|id| (*at, id.clone()))).collect();
+        loop {
+            let before = covered.len();
+            for (at, entry) in map.0.iter().enumerate() {
+                let own = entry.own.map(|_| ("q", at));
+                let links: Vec<(&str, usize)> =
+                    entry.parents.iter().map(|(column, to, _)| (*column, *to)).chain(own).collect();
+                for (id, row) in &self.entries[at] {
+                    let up = links.iter().filter_map(|(column, to)| Some((*to, row[column].clone()?)));
+                    if up.into_iter().any(|parent| covered.contains(&parent)) {
+                        covered.insert((at, id.clone()));
+                    }
+                }
+            }
+            if covered.len() == before {
+                return covered;
+            }
+        }
+    }
+
     pub fn sql(&self, map: &Map) -> String {
         let literal = |value: &Option<String>| match value {
             None => "NULL".to_owned(),
