@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::catalog::{Catalog, Table, Trigger};
+use super::catalog::{Catalog, Partition, Table, Trigger};
 use super::session::make_tables;
 use super::target::TableRef;
 use super::target::capture::{CAPTURED, Capture, Home, KEY, PREFIX, drop_function, drop_trigger};
-use super::{Backend, Conn, ErrorKind, Stmt, StoreError};
+use super::{Backend, Conn, ErrorKind, Ident, Stmt, StoreError};
 
 /// The SQL that makes the tables.
 fn ddl(backend: Backend) -> &'static str {
@@ -32,11 +32,14 @@ pub fn captured(conn: &mut Conn) -> Result<BTreeMap<String, String>, StoreError>
 /// Triggers of ours in a database, with their tables: also those of entries that are in the map no more.
 pub fn live(catalog: &Catalog) -> Vec<Live<'_>> {
     let own = |trigger: &&Trigger| trigger.name.starts_with(PREFIX) && trigger.on_partition.is_none();
-    catalog
-        .tables
-        .iter()
-        .flat_map(|table| table.triggers.iter().filter(own).map(move |trigger| (table, trigger)))
-        .collect()
+    // What PostgreSQL clones for each partition comes and goes with the trigger of the whole table.
+    let cloned = |table: &Table, name: &str| {
+        let above = |part: &Partition| catalog.table(part.schema.as_ref().map(Ident::as_str), part.name.as_str());
+        let above = table.ancestors.iter().filter_map(above);
+        above.into_iter().any(|table| table.triggers.iter().any(|trigger| trigger.name == name))
+    };
+    let each = catalog.tables.iter().flat_map(|table| table.triggers.iter().filter(own).map(move |one| (table, one)));
+    each.filter(|(table, trigger)| !cloned(table, &trigger.name)).collect()
 }
 
 /// A trigger, and its table.

@@ -174,6 +174,26 @@ fn the_strictest_of_two_entries_counts() {
     assert!(small.inserted("INSERT INTO people (id) VALUES ('b');").is_empty());
 }
 
+/// A partition has its trigger from the whole table, and is no table that nobody asks for.
+#[test]
+fn partitions_are_captured_with_their_table() {
+    let small = Small::new(Db::Postgres, &[("people", "people", "")]);
+    small.sql(
+        "CREATE TABLE parted (id INT NOT NULL, name TEXT, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+         CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (10);",
+    );
+    small.map(&[("parted", "parted", "")]);
+    for _ in 0..2 {
+        small.apply();
+        assert_eq!(small.inserted("INSERT INTO parted (id) VALUES (1);"), ["parted\t1"]);
+        small.sql("DELETE FROM parted;");
+        let check = small.program(&["check"], 0);
+        assert!(!check.contains("captured"), "{check}");
+    }
+    small.program(&["audit", "capture", "main", "--remove"], 0);
+    assert!(small.inserted("INSERT INTO parted (id) VALUES (1);").is_empty());
+}
+
 /// The function runs as who installed it: no temporary table of the writer's takes the place of ours, nobody may call it.
 #[test]
 fn the_function_serves_nobody_else() {
