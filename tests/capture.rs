@@ -25,6 +25,8 @@ fn captured(db: Db) -> Center {
     for store in STORES {
         center.project.run(&["audit", "capture", store, "--apply"]).expect_code(0);
     }
+    let recorded = center.project.run(&["audit", "show", "--type", "capture.install", "--format", "json"]).json();
+    assert_eq!(recorded["records"].as_array().unwrap().len(), STORES.len(), "{recorded}");
     center
 }
 

@@ -186,6 +186,30 @@ fn a_dpo_who_can_read_nothing_erases_and_releases_with_a_second() {
     assert_eq!(office.records("hold.release").len(), 2, "the question and the release, and none of an unknown case");
 }
 
+/// An auditor who can read neither the file nor the state reads the trail, and proves it.
+#[test]
+fn an_auditor_reads_the_trail_by_way_of_the_daemon() {
+    let office = Office::open();
+    let shown = office.says("mail", &["audit", "show", "--type", "config", "--format", "json"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert_eq!(shown.json()["records"][0]["type"], "config.load", "{shown:?}");
+    assert!(office.says("mail", &["audit", "show"]).stdout.contains(" boot "));
+    let proof = office.says("mail", &["audit", "verify", "--format", "json"]);
+    assert_eq!(proof.code, Some(4), "{proof:?}");
+    assert_eq!(proof.json()["verdict"], "unanchored", "{proof:?}");
+    office.desk.project.write("note", "no checkpoint\n");
+    let note = office.desk.project.path("note");
+    std::fs::set_permissions(&note, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let none = office.says("mail", &["audit", "verify", "--known", note.to_str().unwrap()]);
+    assert!(none.code == Some(2) && none.stderr.contains("this is no checkpoint"), "{none:?}");
+    for other in ["daemon", "games", "news", "nogroup"] {
+        for what in ["show", "verify"] {
+            let refused = office.says(other, &["audit", what]);
+            assert!(refused.code == Some(4) && refused.stderr.contains("needs the role auditor"), "{refused:?}");
+        }
+    }
+}
+
 /// Whoever reads what is held about a person is recorded before the first row is read.
 #[test]
 fn a_report_into_files_is_recorded_first() {

@@ -13,10 +13,12 @@ use super::whom::Whom;
 use super::{Cli, Format, SocketArgs, privilege, remote};
 use crate::clock::Clock;
 use crate::control::holding::{self, NewHold};
+use crate::control::roles::record_refusal;
 use crate::control::{Exit, Failure, Site};
 use crate::daemon::socket::Ask;
 use crate::holds::About;
 use crate::names::{CaseName, DataName};
+use crate::trail::Actor;
 
 #[derive(Debug, Args)]
 pub(super) struct HoldArgs {
@@ -172,9 +174,12 @@ fn release(cli: &Cli, args: &ReleaseArgs) -> Result<Exit, Failure> {
         let text = "error: a release needs a second person: --approve-as USER";
         return Err(Failure::new(Exit::Usage, text));
     };
-    approve(&by, second)?;
     let site = cli.site()?;
     let memory = site.open_state()?;
+    if let Err(failure) = approve(&by, second) {
+        record_refusal(Actor::present(), "hold release", "not confirmed", &memory, Clock::system());
+        return Err(failure);
+    }
     holding::release(&site, &memory, &args.case, (&by, second), Clock::system().now())?;
     match cli.format {
         Format::Json => {

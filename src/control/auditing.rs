@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::alerts::{self, Standing};
+use super::auditor;
 use super::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Loaded;
@@ -23,7 +24,9 @@ use crate::store::pool::Database;
 use crate::store::state;
 use crate::store::url::StoreUrl;
 use crate::store::{Conn, StoreError};
-use crate::trail::{self, Act, Digest, Entry, Signed, Signer, TrailError};
+use crate::trail::export;
+use crate::trail::note::{NoteError, VerifierKey};
+use crate::trail::{self, Act, Digest, Entry, Known, Proof, Signed, Signer, TrailError};
 
 /// The folder for checkpoints in a file store.
 const FOLDER: &str = "retentiond-checkpoints";
@@ -240,6 +243,29 @@ pub fn kept(document: &Document) -> Result<Vec<(String, String)>, String> {
     }
     kept.sort();
     Ok(kept)
+}
+
+/// Verifies the trail, with the checkpoints that somebody kept and those of the file's store.
+///
+/// # Errors
+/// When one of them is none, or the store or the state cannot be read: that is no word against the trail.
+pub fn prove(
+    document: &Document,
+    memory: &Database,
+    mut known: Vec<Known>,
+    keys: &[VerifierKey],
+    clock: Clock,
+) -> Result<Proof, Failure> {
+    // Before the trail is looked at: one that is signed meanwhile is about records that come after it.
+    let kept = kept(document)
+        .map_err(|error| Failure::new(super::Exit::Unreachable, format!("error: the checkpoints' store: {error}")))?;
+    known.extend(kept.into_iter().map(|(label, note)| Known { label, note }));
+    export::verify_state(&mut *memory.conn()?, &known, keys, clock.now())?.map_err(no_checkpoint)
+}
+
+/// What somebody gave as a checkpoint is none.
+pub fn no_checkpoint((label, error): (String, NoteError)) -> Failure {
+    Failure::new(super::Exit::Usage, auditor::plain(&format!("error: {label}: {error}")))
 }
 
 /// Writes to the auditors, once a day, about the last checkpoint.

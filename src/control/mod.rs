@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod approving;
 pub mod archives;
 pub mod auditing;
+pub mod auditor;
 pub mod capturing;
 pub mod clocks;
 pub mod deadlines;

@@ -8,16 +8,19 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::core::Core;
 use super::socket::Answer;
 use crate::config::Loaded;
+use crate::control::auditor::Filter;
 use crate::control::roles::{ANY, Caller, Role, record_refusal, refuse};
 use crate::control::screen::{self, Screen};
 use crate::control::switching::{self, Meant};
-use crate::control::{Exit, Failure, Site, requests, tenants};
+use crate::control::{Exit, Failure, Site, auditing, auditor, requests, tenants};
 use crate::names::{CaseName, JobName, PersonName, TenantName};
 use crate::store::pool::Database;
+use crate::trail::Known;
 
 mod people;
 
@@ -125,6 +128,18 @@ pub enum Ask {
         #[serde(default)]
         all: bool,
     },
+    /// Records of the audit trail.
+    AuditShow {
+        /// Which.
+        filter: Filter,
+    },
+    /// Whether the audit trail is what it was.
+    AuditVerify {
+        /// Checkpoints that the caller kept.
+        known: Vec<Known>,
+        /// Keys whose signatures count.
+        keys: Vec<String>,
+    },
     /// Release a case: the second of two persons ends it.
     Release {
         /// The case.
@@ -151,6 +166,8 @@ impl Ask {
             Self::Hold { .. } => "hold add",
             Self::Holds { .. } => "hold list",
             Self::Release { .. } => "hold release",
+            Self::AuditShow { .. } => "audit show",
+            Self::AuditVerify { .. } => "audit verify",
         }
     }
 
@@ -170,6 +187,7 @@ impl Ask {
             | Self::Hold { .. }
             | Self::Release { .. } => &[Role::Dpo],
             Self::Holds { .. } => &[Role::Dpo, Role::Auditor],
+            Self::AuditShow { .. } | Self::AuditVerify { .. } => &[Role::Auditor],
         }
     }
 }
@@ -212,6 +230,16 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
         Ask::Resume { job } => {
             let meant = Meant { tenant, job: job.as_ref() };
             text(switching::resume(&core.policy().loaded, &meant, memory, core.clock)?)
+        }
+        Ask::AuditShow { filter } => {
+            let records = auditor::records(&mut *memory.conn()?, &filter)?;
+            let zone = core.policy().loaded.document.timezone;
+            text(auditor::log(&records, zone)).with_json(json!({ "records": records }))
+        }
+        Ask::AuditVerify { known, keys } => {
+            let document = &core.policy().loaded.document;
+            let proof = auditing::prove(document, memory, known, &auditor::keys(&keys)?, core.clock)?;
+            Answer::new(auditor::exit(&proof), auditor::to_text(&proof)).with_json(auditor::to_json(&proof))
         }
         ask => people::done(core, caller, tenant, ask)?,
     })

@@ -132,6 +132,10 @@ pub enum Act {
     ReplayBegin { store: StoreName },
     /// So many persons were there again.
     ReplayDone { store: StoreName, found: u64, complete: bool },
+    /// Changes of so many tables of a store are written down by triggers from now on.
+    CaptureInstall { store: StoreName, tables: u64 },
+    /// They are written down no more.
+    CaptureRemove { store: StoreName },
     /// A store's ledger is taken as it is.
     StoreAdopted { store: StoreName },
     /// A person's report is asked for.
@@ -255,6 +259,8 @@ impl Act {
             Self::ClockAccepted { store, seconds } => {
                 ("clock.accepted", 57, fields!(seconds).with_some("store", store.as_ref()))
             }
+            Self::CaptureInstall { store, tables } => ("capture.install", 65, fields!(store tables)),
+            Self::CaptureRemove { store } => ("capture.remove", 66, fields!(store)),
             Self::Refusal { why, command } => ("refusal", 60, fields!(why).with_some("command", *command)),
             Self::Prune { to, before, root } => ("trail.prune", 70, fields!(to before root)),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::note::VerifierKey;
 use super::tree::{Frontier, Hash};
@@ -47,7 +48,8 @@ pub struct Head {
 }
 
 /// A checkpoint that somebody kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Known {
     /// What it is called here: a file's name.
     pub label: String,

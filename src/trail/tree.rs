@@ -1,4 +1,4 @@
-//! The Merkle tree of RFC 6962, section 2.1, over SHA-256: hashing, growing by one leaf, and proofs.
+//! The Merkle tree of RFC 6962, section 2.1, over SHA-256: hashing, and growing by one leaf.
 //!
 //! What is kept while the tree grows is its [`Frontier`]: the hashes of its perfect subtrees, of which there are no more
 //! than the size has bits. A leaf is added, and the root taken, by as many hashes.
@@ -67,124 +67,8 @@ impl Frontier {
     }
 }
 
-/// The root of the tree over these leaf hashes.
-pub fn root(leaves: &[Hash]) -> Hash {
-    match leaves {
-        [] => empty_root(),
-        [only] => *only,
-        _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node_hash(&root(left), &root(right))
-        }
-    }
-}
-
-/// The largest power of two below a number of leaves; there are two at least.
-fn split(leaves: usize) -> usize {
-    1 << (leaves - 1).ilog2()
-}
-
-/// The hashes that prove that a leaf is in the tree, from the leaf's sibling up; `None` when there is no such leaf.
-pub fn inclusion(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
-    if index >= leaves.len() {
-        return None;
-    }
-    if leaves.len() == 1 {
-        return Some(Vec::new());
-    }
-    let (left, right) = leaves.split_at(split(leaves.len()));
-    let (mut proof, sibling) = match index.checked_sub(left.len()) {
-        None => (inclusion(left, index)?, root(right)),
-        Some(index) => (inclusion(right, index)?, root(left)),
-    };
-    proof.push(sibling);
-    Some(proof)
-}
-
-/// Whether a proof shows that a leaf stands at an index of the tree of that size and root.
-pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], expected: &Hash) -> bool {
-    if index >= size {
-        return false;
-    }
-    let (mut place, mut last, mut hash) = (index, size - 1, *leaf);
-    for sibling in proof {
-        if last == 0 {
-            return false;
-        }
-        if place & 1 == 1 || place == last {
-            hash = node_hash(sibling, &hash);
-            while place & 1 == 0 && place != 0 {
-                place >>= 1;
-                last >>= 1;
-            }
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        place >>= 1;
-        last >>= 1;
-    }
-    last == 0 && hash == *expected
-}
-
-/// The hashes that prove that the tree of the first `old` leaves is the beginning of the whole one; `None` when it is no
-/// beginning of it.
-pub fn consistency(leaves: &[Hash], old: usize) -> Option<Vec<Hash>> {
-    fn subproof(leaves: &[Hash], old: usize, complete: bool) -> Vec<Hash> {
-        if old == leaves.len() {
-            return if complete { Vec::new() } else { vec![root(leaves)] };
-        }
-        let (left, right) = leaves.split_at(split(leaves.len()));
-        let (mut proof, other) = match old.checked_sub(left.len()).filter(|old| *old > 0) {
-            None => (subproof(left, old, complete), root(right)),
-            Some(old) => (subproof(right, old, false), root(left)),
-        };
-        proof.push(other);
-        proof
-    }
-    (0 < old && old <= leaves.len()).then(|| subproof(leaves, old, true))
-}
-
-/// Whether a proof shows that the tree of the old size and root is the beginning of the new one.
-pub fn verify_consistency((old, old_root): (u64, &Hash), (new, new_root): (u64, &Hash), proof: &[Hash]) -> bool {
-    if old == 0 || old > new {
-        return false;
-    }
-    if old == new {
-        return proof.is_empty() && old_root == new_root;
-    }
-    let mut hashes = proof.iter();
-    // A perfect tree is a node of the larger one itself, and is not repeated in the proof.
-    let first = if old.is_power_of_two() { Some(old_root) } else { hashes.next() };
-    let Some(first) = first else { return false };
-    let (mut place, mut last) = (old - 1, new - 1);
-    while place & 1 == 1 {
-        place >>= 1;
-        last >>= 1;
-    }
-    let (mut old_hash, mut new_hash) = (*first, *first);
-    for sibling in hashes {
-        if last == 0 {
-            return false;
-        }
-        if place & 1 == 1 || place == last {
-            old_hash = node_hash(sibling, &old_hash);
-            new_hash = node_hash(sibling, &new_hash);
-            while place & 1 == 0 && place != 0 {
-                place >>= 1;
-                last >>= 1;
-            }
-        } else {
-            new_hash = node_hash(&new_hash, sibling);
-        }
-        place >>= 1;
-        last >>= 1;
-    }
-    last == 0 && old_hash == *old_root && new_hash == *new_root
-}
-
 #[cfg(test)]
 mod tests {
-    use ct_merkle::RootHash;
     use ct_merkle::mem_backed_tree::MemoryBackedTree;
 
     use super::*;
@@ -204,10 +88,6 @@ mod tests {
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
     ];
 
-    fn hash(text: &str) -> Hash {
-        hex::hash(text).unwrap()
-    }
-
     fn vector_leaves() -> Vec<Hash> {
         LEAVES.iter().map(|leaf| leaf_hash(&hex::decode(leaf).unwrap())).collect()
     }
@@ -217,84 +97,24 @@ mod tests {
         let leaves = vector_leaves();
         assert_eq!(hex::encode(&empty_root()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         let mut frontier = Frontier::default();
+        assert_eq!(frontier.root(), empty_root());
         for (size, expected) in ROOTS.iter().enumerate() {
             frontier.push(leaves[size]);
             assert_eq!(hex::encode(&frontier.root()), *expected);
-            assert_eq!(hex::encode(&root(&leaves[..=size])), *expected);
         }
-        let path = |index, size| -> Vec<String> {
-            inclusion(&leaves[..size], index).unwrap().iter().map(|hash| hex::encode(hash)).collect()
-        };
-        assert_eq!(
-            path(5, 8),
-            [
-                "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b",
-                "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-                "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-            ]
-        );
-        let proof: Vec<String> = consistency(&leaves, 6).unwrap().iter().map(|hash| hex::encode(hash)).collect();
-        assert_eq!(
-            proof,
-            [
-                "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
-                "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0",
-                "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-            ]
-        );
-        assert!(verify_consistency((6, &hash(ROOTS[5])), (8, &hash(ROOTS[7])), &consistency(&leaves, 6).unwrap()));
     }
 
     #[test]
     fn the_tree_is_the_one_of_ct_merkle() {
         let mut theirs = MemoryBackedTree::<Sha256, Vec<u8>>::new();
-        let (mut ours, mut leaves, mut roots) = (Frontier::default(), Vec::new(), Vec::<RootHash<Sha256>>::new());
+        let mut ours = Frontier::default();
         for number in 1..=2_000_u32 {
             let leaf = format!("record {number}").into_bytes();
             theirs.push(leaf.clone());
-            leaves.push(leaf_hash(&leaf));
             ours.push(leaf_hash(&leaf));
-            let root = theirs.root();
-            assert_eq!(root.as_bytes().as_slice(), ours.root(), "{number}");
-            roots.push(root);
-        }
-        for (index, other) in [(0, 1), (0, 7), (6, 7), (255, 256), (256, 257), (1_000, 1_999), (1_999, 2_000)] {
-            let proof = consistency(&leaves[..other], index.max(1)).unwrap();
-            let whole = (other as u64, &root(&leaves[..other]));
-            let old = (index.max(1) as u64, &root(&leaves[..index.max(1)]));
-            assert!(verify_consistency(old, whole, &proof), "{index} in {other}");
-            let path = inclusion(&leaves[..other], index.min(other - 1)).unwrap();
-            let leaf = &leaves[index.min(other - 1)];
-            assert!(verify_inclusion(leaf, index.min(other - 1) as u64, whole.0, &path, whole.1));
-        }
-        for old in [1, 2, 3, 7, 100, 255, 256, 257, 1_000, 1_999] {
-            let theirs = theirs.prove_consistency(2_000 - old);
-            let ours: Vec<u8> = consistency(&leaves, old).unwrap().concat();
-            assert_eq!(theirs.as_bytes(), ours, "{old}");
-        }
-        for index in [0, 1, 254, 255, 256, 1_998, 1_999] {
-            let ours: Vec<u8> = inclusion(&leaves, index).unwrap().concat();
-            assert_eq!(theirs.prove_inclusion(index).as_bytes(), ours, "{index}");
-        }
-    }
-
-    #[test]
-    fn no_other_proof_passes() {
-        let leaves = vector_leaves();
-        for size in 1..=8 {
-            let whole = root(&leaves[..size]);
-            for index in 0..size {
-                let path = inclusion(&leaves[..size], index).unwrap();
-                for (other, leaf) in leaves.iter().enumerate() {
-                    let right = other == index;
-                    assert_eq!(verify_inclusion(leaf, index as u64, size as u64, &path, &whole), right);
-                }
-                let proof = consistency(&leaves[..size], index + 1).unwrap();
-                for other in 1..=size {
-                    let old = (other as u64, &root(&leaves[..other]));
-                    assert_eq!(verify_consistency(old, (size as u64, &whole), &proof), other == index + 1);
-                }
-            }
+            assert_eq!(theirs.root().as_bytes().as_slice(), ours.root(), "{number}");
+            // What is kept of a tree is the tree.
+            assert_eq!(Frontier::of(ours.size(), ours.hashes().to_vec()).as_ref(), Some(&ours));
         }
     }
 }

@@ -8,13 +8,15 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
-use super::Cli;
+use super::{Cli, SocketArgs, remote};
 use crate::control::{Exit, Failure};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,19 +46,11 @@ impl AuditArgs {
 
 /// Does it.
 pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
+    let place = remote::place(cli, &args.socket);
     match &args.what {
-        What::Show(args) => show::show(cli, args),
-        What::Verify(args) => verify::verify(cli, args),
+        What::Show(args) => show::show(cli, place.as_deref(), args),
+        What::Verify(args) => verify::verify(cli, place.as_deref(), args),
         What::Export(args) => export::export(cli, args),
         What::Capture(args) => capture::capture(cli, args),
     }
-}
-
-/// A trail that was tampered with may hold anything; a terminal obeys what it holds.
-fn plain(text: &str) -> String {
-    // What turns the direction of writing makes one name look like another.
-    let unseen = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
 }
