@@ -38,3 +38,32 @@ pub(super) fn probe(folder: &Path) -> Result<(), MailError> {
     std::fs::create_dir_all(folder)
         .map_err(|error| MailError::permanent(format!("the mail folder {}: {error}", folder.display())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes down which phases came, and whether the message had its name by then.
+    struct Seen<'a>(&'a Path, Vec<(Phase, bool)>, Option<Phase>);
+
+    impl Follow for Seen<'_> {
+        fn reach(&mut self, phase: Phase) -> Result<(), MailError> {
+            self.1.push((phase, self.0.exists()));
+            if self.2 == Some(phase) { Err(MailError::transient("not noted")) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn a_message_gets_its_name_after_that_was_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("one.eml");
+        let mut seen = Seen(&whole, Vec::new(), Some(Phase::Dot));
+        assert!(write(folder.path(), "one@example.org", &mut &b"text\r\n"[..], &mut seen).is_err());
+        assert_eq!(seen.1, [(Phase::Connecting, false), (Phase::Dot, false)]);
+        assert!(!whole.exists(), "what could not be written down is not done");
+        let mut seen = Seen(&whole, Vec::new(), None);
+        write(folder.path(), "one@example.org", &mut &b"text\r\n"[..], &mut seen).unwrap();
+        write(folder.path(), "one@example.org", &mut &b"other\r\n"[..], &mut seen).unwrap();
+        assert_eq!(std::fs::read(&whole).unwrap(), b"text\r\n");
+    }
+}
