@@ -164,7 +164,7 @@ fn the_unit_is_what_the_program_expects() {
     }
     // A credential whose source is not there would keep a fresh install from starting.
     assert_eq!(of("LoadCredential"), [""; 0]);
-    assert_eq!(of("Environment"), [""; 0]);
+    assert_eq!(of("Environment"), ["MALLOC_ARENA_MAX=2"]);
 }
 
 #[test]

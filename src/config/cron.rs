@@ -3,8 +3,9 @@
 //! Only what cron can say is decided here: whether it is well written, whether it ever comes, which civil times it names.
 //! What daylight saving makes of those times is decided in `schedule`.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 #[schemars(with = "String", extend("examples" = ["30 2 * * *", "*/15 8-18 * * MON-FRI", "@daily"]))]
 pub struct Cron {
     text: String,
-    /// Five kilobytes, most of them years; a document, its tenants and the daemon have it together.
+    /// Five kilobytes, most of them years: all that have the same fields share it.
     pattern: Arc<croner::Cron>,
 }
 
@@ -34,6 +35,9 @@ const NICKNAMES: [(&str, &str); 7] = [
 const FIELDS: [&str; 6] = ["second", "minute", "hour", "day of the month", "month", "weekday"];
 /// What may stand in each field besides digits, `*`, `,`, `-` and `/`. croner itself replaces names of days anywhere.
 const LETTERS: [&str; 6] = ["", "", "", "LW?", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHIJKLMNOPQRSTUVWXYZ#?+"];
+
+/// The patterns that somebody has, by their fields.
+static KNOWN: Mutex<BTreeMap<String, Weak<croner::Cron>>> = Mutex::new(BTreeMap::new());
 
 impl Cron {
     /// Reads a schedule.
@@ -64,8 +68,8 @@ impl Cron {
         for (at, part) in parts.iter().enumerate() {
             check_field(at, part)?;
         }
-        let pattern = parse(&parts.join(" ")).map_err(|error| format!("{error}; {WRITE}"))?;
-        let cron = Self { text: trimmed.to_owned(), pattern: Arc::new(pattern) };
+        let pattern = shared(&parts.join(" ")).map_err(|error| format!("{error}; {WRITE}"))?;
+        let cron = Self { text: trimmed.to_owned(), pattern };
         let somewhen = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap_or_default().into();
         match cron.next_civil(somewhen) {
             Some(_) => Ok(cron),
@@ -132,6 +136,21 @@ impl<'de> Deserialize<'de> for Cron {
 
 fn parse(fields: &str) -> Result<croner::Cron, croner::errors::CronError> {
     CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).build().parse(fields)
+}
+
+/// The pattern of these fields: the one that is there, if any.
+fn shared(fields: &str) -> Result<Arc<croner::Cron>, croner::errors::CronError> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pattern) = known.get(fields).and_then(Weak::upgrade) {
+        return Ok(pattern);
+    }
+    let pattern = Arc::new(parse(fields)?);
+    // Now and then those that nobody has any more are forgotten.
+    if known.len().is_power_of_two() {
+        known.retain(|_, pattern| pattern.strong_count() > 0);
+    }
+    known.insert(fields.to_owned(), Arc::downgrade(&pattern));
+    Ok(pattern)
 }
 
 /// One field alone, so that a mistake is answered with the name of its field.
@@ -227,5 +246,12 @@ mod tests {
             assert!(!Cron::parse(text).unwrap().takes_either_day(), "{text}");
         }
         assert!(Cron::parse("*/5 0-23 * * *").unwrap().is_hourly() && !Cron::parse("0 */2 * * *").unwrap().is_hourly());
+    }
+
+    #[test]
+    fn those_with_the_same_fields_share_a_pattern() {
+        let (one, same, other) =
+            ["@daily", "0 0  * * *", "0 1 * * *"].map(|text| Cron::parse(text).unwrap().pattern).into();
+        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
     }
 }
