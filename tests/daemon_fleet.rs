@@ -100,7 +100,10 @@ fn each_slot_once(logs: &Logs) {
         for second in (first..last).step_by(2) {
             let found = slots.get(&second).map_or(&[][..], Vec::as_slice);
             let complete = found.iter().filter(|outcome| *outcome == "complete").count();
-            assert_eq!(complete, 1, "slot {second} of log{job}: {found:?}");
+            let at = chrono::DateTime::from_timestamp(second, 0).unwrap();
+            let of_slot = |run: &&daemon::Run| run.slot.parse() == Ok(at) && run.job == format!("log{job}");
+            let notes: Vec<_> = runs.all.iter().filter(of_slot).map(|run| (&run.note, &run.trigger)).collect();
+            assert_eq!(complete, 1, "slot {second} of log{job}: {found:?} {notes:?}");
         }
     }
 }
