@@ -102,7 +102,7 @@ pub fn checkpoint(document: &Document, memory: &Database, clock: Clock) {
     if let Some(wrong) = &wrong {
         tracing::warn!("the audit trail: {wrong}");
     }
-    if let Err(error) = memory.conn().map_err(Into::into).and_then(|mut conn| tell(&mut conn, document, wrong, clock)) {
+    if let Err(error) = memory.conn().and_then(|mut conn| tell(&mut conn, document, wrong, clock)) {
         tracing::warn!(%error, "how the audit trail stands could not be noted");
     }
 }
@@ -305,7 +305,7 @@ pub fn write_to_auditors(document: &Document, memory: &Database, clock: Clock) -
 fn letter(size: i64, note: &str, at: DateTime<Utc>, key: Option<String>) -> Letter {
     let command = |why: &str, line: String| Command { why: why.to_owned(), line };
     let mut commands = vec![command(
-        "The checkpoint; keep exactly these lines, without the blanks before them, in a file:",
+        "The checkpoint; keep this mail as it is, or exactly these lines in a file:",
         note.trim_end().replace('\n', "\n    "),
     )];
     commands.extend(key.map(|key| command("The key that signed it, which should be the one of earlier mails:", key)));

@@ -142,7 +142,7 @@ fn cut_loose(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: &Expr) -
         return Err(Undone::Failed(RemovalError::Doubt(message)));
     };
     let rows = context.graph.guard(node, rows).knowing(conn.held_now());
-    conn.execute(&statements::unlink(node.backend, &node.at, &[loose.clone()], &rows))?;
+    conn.execute(&statements::unlink(node.backend, &node.at, std::slice::from_ref(loose), &rows))?;
     Ok(())
 }
 

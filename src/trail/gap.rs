@@ -50,7 +50,7 @@ impl Gap {
         let (details, written) = (&record["d"], at(&record["t"]));
         let to = details["to"].as_u64().unwrap_or_default();
         let pruning = at(&details["before"]).map(|before| Pruning { record: seq, before });
-        if !pruning.zip(written).is_some_and(|(pruning, written)| pruning.before < written) {
+        if pruning.zip(written).is_none_or(|(pruning, written)| pruning.before >= written) {
             proof.find(Some(seq), "it prunes what was not older than itself");
         }
         if written.is_some_and(|written| written > now + SKEW) {
