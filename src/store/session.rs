@@ -23,11 +23,14 @@ const STATEMENT_MILLIS: u32 = 30_000;
 /// How long a statement that only reads for a plan may take, in milliseconds: six hours.
 const LONG_READ_MILLIS: u32 = 6 * 3_600_000;
 
+/// No statement is compiled (`jit`): a deep condition is thought dearer than it is, and a thousand small functions of one
+/// take a minute to compile and some milliseconds to run.
 const POSTGRES: &str = "
     SET TimeZone = 'UTC';
     SET lock_timeout = '200ms';
     SET idle_in_transaction_session_timeout = '30s';
     SET plan_cache_mode = force_custom_plan;
+    SET jit = off;
     SET application_name = 'retentiond';
     SET client_encoding = 'UTF8';
     SET standard_conforming_strings = on;
