@@ -77,6 +77,8 @@ fn walk(
     let access = if by_rowid { Access::Rowid } else { Access::Any };
     let (due, rows) = (task.due_rows(context.graph, node), task.rows(context.graph, node));
     let mut walk = Walk { task, node, due, rows, throttle, access };
+    // Rows may come between a pass and the look: only what was there before a pass, which then took nothing, is kept.
+    let mut seen = false;
     for _ in 0..PASSES {
         let before = done.counts.clone();
         let halt = match task.strategy {
@@ -90,9 +92,10 @@ fn walk(
         if conn.rows(&statements::any(node.backend, &node.at, &walk.rows))?.is_empty() {
             return Ok(None);
         }
-        if done.counts == before {
+        if seen && done.counts == before {
             break;
         }
+        seen = true;
     }
     Err(RemovalError::Doubt(format!(
         "`{}`: rows that are due stay in the table although they were told to go; a trigger, a rule or row security keeps them",

@@ -98,6 +98,22 @@ fn a_trigger_that_keeps_rows_fails_the_run() {
     }
 }
 
+/// Rows that come between the last delete and the look at what is left are kept by nobody: they go too.
+#[test]
+fn a_row_that_comes_while_the_last_goes_is_no_doubt() {
+    let mut site = postgres(
+        "CREATE TABLE orders (id INT PRIMARY KEY, made_at TIMESTAMP);
+         CREATE INDEX orders_time ON orders (made_at);
+         CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS
+             $$BEGIN IF NOT EXISTS (SELECT FROM retentiond_ledger) THEN INSERT INTO orders VALUES (7, '2001-01-01') ON CONFLICT DO NOTHING; END IF; RETURN NULL; END$$;
+         CREATE TRIGGER late AFTER DELETE ON orders FOR EACH STATEMENT EXECUTE FUNCTION late();",
+    );
+    site.checked(&(entry("orders", TIME) + JOB)).warning("has a trigger `late`", "table = ");
+    let (code, answer) = site.run();
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(site.ask("SELECT count(*) FROM orders"), "0");
+}
+
 #[test]
 fn a_trigger_that_keeps_rows_with_children_has_the_batch_rolled_back() {
     for (mut site, time) in keepers() {
