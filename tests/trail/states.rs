@@ -146,7 +146,7 @@ fn many_sign_at_once_and_none_accuses_another() {
         });
         let found = proof(&open(url), &[]);
         assert_eq!(found.verdict(), Verdict::Unanchored, "{:?}", found.findings);
-        let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).count();
+        let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 2, "the key, and what was signed last");
     });
 }
