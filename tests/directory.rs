@@ -273,6 +273,8 @@ fn a_row_that_says_gone_is_the_last_to_go() {
              CREATE TABLE settings (id BIGINT NOT NULL PRIMARY KEY, staff BIGINT);
              CREATE TABLE entries (id BIGINT NOT NULL PRIMARY KEY, staff BIGINT);
              CREATE TABLE calls (id BIGINT NOT NULL PRIMARY KEY, staff BIGINT);
+             CREATE TABLE clients (id BIGINT NOT NULL PRIMARY KEY, staff BIGINT);
+             INSERT INTO clients VALUES (1, 3);
              CREATE INDEX settings_staff ON settings (staff); CREATE INDEX entries_staff ON entries (staff); CREATE INDEX calls_staff ON calls (staff);
              INSERT INTO staff VALUES (1, NULL), (2, NULL), (3, NULL);
              INSERT INTO names VALUES (1, 'A'), (2, 'B'), (3, 'C');
@@ -283,7 +285,8 @@ fn a_row_that_says_gone_is_the_last_to_go() {
         let entry = |name: &str, category: &str, rest: &str| {
             format!("[data.{name}]\nstore = \"shop\"\ntable = \"{name}\"\ncategory = \"{category}\"\n{rest}\n")
         };
-        let policy = "[people.user]\ndata = \"staff\"\ngone = { deleted_at = { null = false } }\n\
+        // A client whom one of the staff looks after is a person of their own.
+        let policy = "[people.client]\ndata = \"clients\"\n[people.user]\ndata = \"staff\"\ngone = { deleted_at = { null = false } }\n\
              [brakes]\nmax_percent = 100\nmax_persons = 100\n\
              [jobs.directory]\nkind = \"directory_cleanup\"\nperson = \"user\"\nafter = \"30 days\"\nmax_runtime = \"30 minutes\"\n"
             .to_owned()
@@ -291,6 +294,7 @@ fn a_row_that_says_gone_is_the_last_to_go() {
             + &entry("names", "user_master_data", "user = \"staff\"")
             + &entry("settings", "user_master_data", "user = \"staff\"")
             + &entry("entries", "directory_information", "user = \"staff\"")
+            + &entry("clients", "user_master_data", "unlink = { data = \"staff\", by = \"staff\" }\nuser = \"staff\"")
             + &entry("calls", "some", "user = \"staff\"");
         let shop = Shop::new(engine, &policy, &schema);
         let run = |rows: u64| {
@@ -332,9 +336,10 @@ fn a_row_that_says_gone_is_the_last_to_go() {
             "{engine:?}"
         );
         run(0);
-        shop.sql("DELETE FROM calls;");
+        shop.sql("DELETE FROM calls; UPDATE clients SET staff = NULL;");
         run(2);
-        assert_eq!((ids("names", "staff"), ids("staff", "id")), ("1".into(), "1".into()), "{engine:?}");
+        let left = (ids("names", "staff"), ids("staff", "id"), ids("clients", "id"));
+        assert_eq!(left, ("1".into(), "1".into(), "1".into()), "{engine:?}");
     }
 }
 

@@ -161,19 +161,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Each row is a person of another kind, who does not belong to the one that is looked for.
-    fn is_another_kind(&self, node: &Node) -> bool {
-        let another = self.graph.people().values().any(|kind| kind.data.as_ref() == Some(&node.name));
-        another && !self.is_person(node) && !self.belongs_to_person(node, 0)
-    }
-
-    fn belongs_to_person(&self, node: &Node, depth: u8) -> bool {
-        let mut parents = node.belongs_to.iter().filter_map(|edge| self.graph.node(&edge.to));
-        depth < 8 && parents.any(|parent| self.is_person(parent) || self.belongs_to_person(parent, depth + 1))
-    }
-
     fn names_others(&self, node: &Node, key: &[Sealed], scope: &Scope, alias: u8) -> Expr {
-        if self.is_another_kind(node) {
+        if self.graph.are_others(node, &self.subject.kind) {
             return Expr::always();
         }
         let mut parts = Vec::new();
@@ -307,6 +296,21 @@ impl<'a> Walk<'a> {
         let reached = self.reached(node, false, scope, alias);
         // What others refer to stays as it is.
         if node.shared { reached.and(self.is_blocked(node, scope, alias).negated()) } else { reached }
+    }
+}
+
+impl Graph {
+    /// Whether each row of an entry is a person of another kind than this one, and does not belong to one of this kind: what
+    /// names somebody there is a reference, and no reason to remove the other.
+    pub fn are_others(&self, node: &Node, kind: &PersonName) -> bool {
+        let mine = self.person(kind.as_str()).and_then(|kind| kind.data.as_ref());
+        let another = self.people().values().any(|kind| kind.data.as_ref() == Some(&node.name));
+        another && mine != Some(&node.name) && !mine.is_some_and(|mine| self.belongs_to(node, mine, 0))
+    }
+
+    fn belongs_to(&self, node: &Node, to: &DataName, depth: u8) -> bool {
+        let mut parents = node.belongs_to.iter().filter_map(|edge| self.node(&edge.to));
+        depth < 8 && parents.any(|parent| parent.name == *to || self.belongs_to(parent, to, depth + 1))
     }
 }
 

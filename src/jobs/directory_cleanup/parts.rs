@@ -55,7 +55,8 @@ impl<'a> Entries<'a> {
             .filter(|node| node.name != persons.name && stub.is_none_or(|stub| stub.name != node.name))
             .collect();
         let of = |category: &str| -> Vec<&'a Node> {
-            let removable = |node: &&&Node| !matches!(node.on_erasure, OnErasure::Keep(_));
+            let removable =
+                |node: &&&Node| !matches!(node.on_erasure, OnErasure::Keep(_)) && !graph.are_others(node, kind);
             mine.iter().filter(|node| node.category.as_str() == category).filter(removable).copied().collect()
         };
         Some(Self {
