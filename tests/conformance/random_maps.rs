@@ -53,8 +53,11 @@ struct Case {
     entries: Vec<Entry>,
     rows: Vec<Vec<Row>>,
     /// The rows under a legal hold.
-    held: BTreeSet<(usize, u64)>,
+    held: BTreeSet<Place>,
 }
+
+/// A row: its entry and its id.
+type Place = (usize, u64);
 
 const COLUMNS: [&str; 3] = ["p", "o", "q"];
 
@@ -170,7 +173,7 @@ impl Case {
     }
 
     /// All links that hold: the row, what it refers to, and whether the reference is one that is unlinked.
-    fn links(&self) -> Vec<((usize, u64), (usize, u64), bool)> {
+    fn links(&self) -> Vec<(Place, Place, bool)> {
         let mut links = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
             for (id, row) in (1..).zip(&self.rows[index]) {
@@ -184,12 +187,12 @@ impl Case {
     }
 
     /// The rows that holds keep: the held ones, what belongs to these, and what either needs.
-    fn kept(&self) -> BTreeSet<(usize, u64)> {
+    fn kept(&self) -> BTreeSet<Place> {
         let links = self.links();
         let mut covered = self.held.clone();
         while links.iter().any(|(row, to, unlinked)| !unlinked && covered.contains(to) && covered.insert(*row)) {}
         let mut kept = covered.clone();
-        let needs = |kept: &BTreeSet<(usize, u64)>, row: &(usize, u64), to: &(usize, u64), unlinked: bool| {
+        let needs = |kept: &BTreeSet<Place>, row: &Place, to: &Place, unlinked: bool| {
             let cut = unlinked && self.entries[to.0].fate == Fate::Delete && covered.contains(row);
             cut || !unlinked && kept.contains(row)
         };
@@ -198,7 +201,7 @@ impl Case {
     }
 
     /// The rows that are expired and free: by age, for lack of what they require, or for what they belong to.
-    fn expired(&self) -> BTreeSet<(usize, u64)> {
+    fn expired(&self) -> BTreeSet<Place> {
         let kept = self.kept();
         let mut expired = BTreeSet::new();
         loop {
@@ -220,7 +223,7 @@ impl Case {
     }
 
     /// What becomes of a row.
-    fn fate(&self, expired: &BTreeSet<(usize, u64)>, (index, id): (usize, u64), row: &Row) -> &'static str {
+    fn fate(&self, expired: &BTreeSet<Place>, (index, id): (usize, u64), row: &Row) -> &'static str {
         let entry = &self.entries[index];
         if expired.contains(&(index, id)) {
             return if entry.fate == Fate::Delete { "goes" } else { "changes" };
