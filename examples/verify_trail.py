@@ -91,7 +91,7 @@ def check(data, known, trusted):
     size, keys = head["size"], [read_key(text) for text in head["keys"]]
     notes = [read_note(line["checkpoint"]) for line in lines[size:] if len(line) == 1]
     need(head["format"] == "retentiond-trail/1" and len(head) == 7, "no exported trail")
-    need(0 <= size == len(lines) - len(notes) and head["checkpoints"] == len(notes), "lines are missing, or too many")
+    need(repr([size, head["checkpoints"]]) == repr([len(lines) - len(notes), len(notes)]), "lines are missing, or too many")
     anchored, own, roots, tree, first, start, gap = -1, -1, {}, [], None, sha256(), (0, None, sha256().hex(), -1)
     for note, kept in [(note, False) for note in notes] + [(note, True) for note in known]:
         need(is_signed(note, trusted or keys if kept else keys + trusted), "no key of this trail signed a checkpoint")
@@ -99,13 +99,13 @@ def check(data, known, trusted):
         need(origin == head["origin"] and at <= size and roots.setdefault(at, root) == root and (kept or at > own),
              "a checkpoint of another trail, one that contradicts another, or the end was cut off")
         anchored, own = (max(anchored, at), own) if kept else (anchored, at)
-    segments = {s["first"]: unhex(s["key"], 32) for s in head["segments"] if need(len(s) == 2, "no segment") is None}
+    segments = {s["first"]: unhex(s["key"], 32) for s in head["segments"] if need(len(s) == 2 and type(s["first"]) is int, "no segment") is None}
     prev, secret, hours, runs, ended = bytes(32), None, [-1], {}, set()
     for seq, line in enumerate(lines[:size]):
         need(seq not in roots or roots[seq] == tree_root(tree), "the first %d records were changed" % seq)
         leaf, secret = unhex(line["leaf"], 47), segments.get(seq, secret)
         hour, body = int.from_bytes(leaf[9:13], "big"), line.get("body")
-        need(line["seq"] == seq and leaf[:9] == b"\1" + seq.to_bytes(8, "big") and len(line) == (2 if body is None else 3)
+        need(repr(line["seq"]) == repr(seq) and leaf[:9] == b"\1" + seq.to_bytes(8, "big") and len(line) == (2 if body is None else 3)
              and (first is None or body), "record %d is another, or gone" % seq)
         hours += [hour] if body is None else []
         if body is not None:
