@@ -57,7 +57,8 @@ fn note_in(text: &str) -> Option<String> {
 fn encoded_parts(text: &str) -> impl Iterator<Item = Vec<u8>> {
     let parts = text.split("Content-Transfer-Encoding: base64").skip(1);
     parts.filter_map(|part| {
-        let body = part.lines().skip_while(|line| !line.trim().is_empty()).skip(1);
+        // The rest of the header's own line, and the headers after it, up to an empty line.
+        let body = part.lines().skip(1).skip_while(|line| !line.trim().is_empty()).skip(1);
         let body: String = body.map(str::trim).take_while(|line| !line.is_empty() && !line.starts_with("--")).collect();
         BASE64_STANDARD.decode(body).ok()
     })
