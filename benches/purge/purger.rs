@@ -1,5 +1,6 @@
 //! `retentiond` itself, run on a bed as an operator would run it.
 
+use std::cell::Cell;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,10 @@ impl Run {
 /// A folder with a jobs.toml for a bed.
 pub struct Purger {
     dir: TempDir,
+    file: String,
+    runs: Cell<u32>,
+    /// The database is brought back before each run, which a memory of the last run would notice.
+    restored: bool,
 }
 
 impl Purger {
@@ -59,15 +64,22 @@ impl Purger {
              [brakes]\nmax_rows = 1000000000\nmax_percent = 100\nmax_times_usual = 1000000\n\n{map}\n\
              [jobs.purge]\nkind = \"retention_purge\"\ndata = [\"{job}\"]\nkeep = \"{days} days\"\n"
         );
-        Self::with(&file)
+        Self { restored: true, ..Self::with(&file) }
     }
 
     /// One with a file of its own, whose job is called `purge`.
     pub fn with(file: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let state = format!("[state]\nurl = \"sqlite:{}/state.db\"\n\n", dir.path().display());
-        std::fs::write(dir.path().join("jobs.toml"), state + file).expect("jobs.toml");
-        Self { dir }
+        let purger = Self { dir, file: file.to_owned(), runs: Cell::new(0), restored: false };
+        purger.forget();
+        purger
+    }
+
+    /// Begins with a memory of its own.
+    fn forget(&self) {
+        let (dir, run) = (self.dir.path(), self.runs.replace(self.runs.get() + 1));
+        let state = format!("[state]\nurl = \"sqlite:{}/state-{run}.db\"\n\n", dir.display());
+        std::fs::write(dir.join("jobs.toml"), state + &self.file).expect("jobs.toml");
     }
 
     /// A command with this folder's jobs.toml.
@@ -92,6 +104,9 @@ impl Purger {
 
     /// Starts the job.
     pub fn start(&self, unpaced: bool) -> (Instant, Child) {
+        if self.restored {
+            self.forget();
+        }
         let mut args = vec!["--format", "json", "run", "purge"];
         if unpaced {
             args.push("--unpaced");

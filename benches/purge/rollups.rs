@@ -155,7 +155,7 @@ fn source(engine: Engine, rows: u64) -> String {
         "{wal} CREATE TABLE staff (id bigint PRIMARY KEY);
          CREATE TABLE source (id bigint PRIMARY KEY, at {text} NOT NULL, actor bigint, role varchar(40), action varchar(40),
              details varchar(80));
-         INSERT INTO source SELECT i, {at}, 3 + (i * 48271) % 1998, {role}, {action}, 'field' FROM {from};"
+         INSERT INTO source SELECT i, {at}, 3 + (i % 1998 * 48271) % 1998, {role}, {action}, 'field' FROM {from};"
     )
 }
 
