@@ -291,3 +291,21 @@ fn what_cannot_be_archived_is_said_at_once() {
         assert!(output.stderr.contains(said), "{keys}: {output:?}");
     }
 }
+
+/// The shorter `keep` of two jobs would count for the archives of one that is no more.
+#[test]
+fn archives_of_a_former_name_go_on_with_one_job() {
+    let (bed, ..) = archiving(Db::Sqlite, "format = \"jsonl.zst\", keep = \"forever\"");
+    let shelf = tempfile::tempdir().unwrap();
+    std::fs::write(shelf.path().join(".retentiond-store"), "here").unwrap();
+    let archive = |years: u8| {
+        format!(
+            "archive = {{ store = \"archive\", format = \"csv.gz\", keep = \"{years} years\", formerly = [\"old\"] }}\n"
+        )
+    };
+    let store = format!("[stores.archive]\nurl = \"file:{}\"\n", shelf.path().display());
+    let twin = DAYS.replace("[jobs.audit]", "[jobs.twin]");
+    bed.rewrite(&[DAYS, &archive(1), &twin, &archive(9), &store].concat());
+    let output = bed.program(&["check"]).expect_code(3);
+    assert!(output.stderr.contains("two jobs say that they were `old`"), "{output:?}");
+}

@@ -103,7 +103,7 @@ fn removal(sources: &[Source]) -> Vec<String> {
 }
 
 /// Every place that can remove or change a row, and why no legal hold is missing there. Operators' rows are touched by the
-/// statements of `target/statements.rs` alone; each of them takes a `Guarded`, which `Graph::guard` alone makes.
+/// statements of `target/statements.rs` alone; each of them takes a `Guarded`, which `graph/held.rs` alone makes.
 const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
     ("src/store/target/statements.rs", "operators' rows: by `Guarded` conditions only"),
     ("src/store/capture.rs", "which triggers retentiond has installed"),

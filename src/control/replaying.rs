@@ -1,11 +1,11 @@
 //! A restored database is brought up to date: whom it brought back goes again.
 //!
 //! **Invariant.** Persons are found by the keyed hashes of their erasures alone: each value that the map says names
-//! somebody is hashed and compared, page by page. Users who were seen to be gone are found by their hashes as well; of
-//! them goes what their own database brought back and goes at once with them: their row too, but where the rows themselves
-//! say who is gone, since such a row stays for as long as the cleanup says. All else of theirs,
-//! names that something still refers to among it, is left to the ordinary cleanup, which knows since when they are gone.
-//! Only when all that were found are gone again is the store released for ordinary jobs.
+//! somebody is hashed and compared, page by page. Users who were seen to be gone are found by their hashes as well;
+//! of them goes what their own database brought back and goes at once with them: their row too, but where the rows
+//! themselves say who is gone, since such a row stays for as long as the cleanup says. All else of theirs, names that
+//! something still refers to among it, is left to the ordinary cleanup, which knows since when they are gone. Only
+//! when all that were found are gone again is the store released for ordinary jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

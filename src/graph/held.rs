@@ -1,10 +1,10 @@
 //! What a legal hold keeps: the held rows, what belongs to them, and what they need.
 //!
-//! **Invariant.** A row is free only if neither it nor a row that it belongs to is held, and if nothing that would go or
-//! be unlinked with it is kept for such a reason. So a held row stays as it is, its children with it, and the parents
-//! that it needs; anonymising counts as touching. The condition stands in every removing or overwriting statement by way
-//! of [`Graph::guard`] and [`Graph::guard_reference`], which alone give a [`Guarded`], and is worked out by the database at that moment: a row
-//! that came after the hold was placed is kept by the parent it came under.
+//! **Invariant.** A row is free only if neither it nor a row that it belongs to is held, and if nothing that would go
+//! or be unlinked with it is kept for such a reason. So a held row stays as it is, its children with it, and the
+//! parents that it needs; anonymising counts as touching. The condition stands in every removing or overwriting
+//! statement by way of [`Graph::guard`] and [`Graph::guard_reference`], which alone give a [`Guarded`], and is worked
+//! out by the database at that moment: a row that came after the hold was placed is kept by the parent it came under.
 //!
 //! Which entries have held rows at all is asked once in a batch, behind the gate, where nobody can place a hold before the
 //! batch has ended (`store::held::learn`). What follows from that for each statement, mostly that no row of it is held, is

@@ -140,8 +140,9 @@ impl<'a> Walk<'a> {
     /// Rows that are somebody else's, or somebody else's as well.
     ///
     /// For a person known by key: another person's own row, a row that names another person by key, or a customer by any
-    /// address, or belongs to such a row. A customer's rows are the customer's whoever worked on them; but a row that belongs to one of them and
-    /// bears another address, of a kind that is known of the customer, is another customer's.
+    /// address, or belongs to such a row. A customer's rows are the customer's whoever worked on them; but a row that
+    /// belongs to one of them and bears another address, of a kind that is known of the customer, is another
+    /// customer's.
     pub fn is_anothers(&self, node: &Node, scope: &Scope, alias: u8) -> Expr {
         match &self.subject.key {
             Some(key) if self.is_person(node) => {

@@ -12,7 +12,8 @@ use crate::store::target::{Expr, Operand};
 /// Rows of a page.
 const PAGE: u64 = 1_000;
 
-/// Gives the columns of each of the `rows`, a condition in the table's own scope, to `look`. A table without a key is paged by its columns themselves.
+/// Gives the columns of each of the `rows`, a condition in the table's own scope, to `look`. A table without a key is
+/// paged by its columns themselves.
 ///
 /// # Errors
 /// When the store cannot be asked.

@@ -89,6 +89,12 @@ pub(super) fn check(reader: &mut Reader<'_>, (keys, keep): (&ArchiveKeys, &Keep)
             let message = format!("job `{name}` is in the file, and looks after its archives itself");
             reader.error(&["archive", "formerly", &place.to_string()], message, None);
         }
+        // Of two jobs the shorter `keep` would count.
+        let claims = super::archived(document).into_iter().filter(|(.., other)| other.store == keys.store);
+        if claims.filter(|(.., other)| other.formerly.iter().any(|its| its.in_file() == name.in_file())).count() > 1 {
+            let message = format!("two jobs say that they were `{name}`; its archives go on with one");
+            reader.error(&["archive", "formerly", &place.to_string()], message, None);
+        }
     }
     match document.stores.get(&keys.store) {
         None => {
