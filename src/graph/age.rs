@@ -51,7 +51,7 @@ impl Age {
     pub fn expired(&self, scope: &Scope, cutoff: DateTime<Utc>) -> Expr {
         let operand = self.operand(scope);
         let mut parts = vec![
-            Expr::Compare(operand.clone(), Op::AtLeast, Scalar::Policy(self.floor_text())),
+            Expr::Floor(operand.clone(), Scalar::Policy(self.floor_text())),
             Expr::Compare(operand.clone(), Op::Below, Scalar::Policy(self.cutoff_text(cutoff))),
         ];
         if !self.sentinels.is_empty() {

@@ -3,6 +3,7 @@
 //! A condition is built once, by the graph, and then stands in the count of a preview, in the probe for the next batch and
 //! in the deleting statement itself. All names in it come from a catalog, all values are bound.
 
+use super::floor;
 use super::held::HeldBy;
 use super::people::{self, Alike, JsonStep};
 use super::same;
@@ -132,6 +133,8 @@ pub enum Expr {
     Not(Box<Expr>),
     /// A column against a value.
     Compare(Operand, Op, Scalar),
+    /// A time that is not before this, which is the least that is believed.
+    Floor(Operand, Scalar),
     /// A column equal to one of several values.
     OneOf(Operand, Vec<Scalar>),
     /// A column that is NULL (`true`) or is not.
@@ -279,9 +282,18 @@ impl Expr {
 
     /// Writes the condition.
     pub(in crate::store) fn write(&self, stmt: &mut Stmt, backend: Backend) {
+        self.write_among(stmt, backend, false);
+    }
+
+    /// Writes it as a part of a conjunction that is `bounded` if other parts find the rows.
+    fn write_among(&self, stmt: &mut Stmt, backend: Backend, bounded: bool) {
         match self {
-            Self::All(parts) => write_joined(stmt, backend, parts, " AND ", "1 = 1"),
-            Self::Any(parts) => write_joined(stmt, backend, parts, " OR ", "1 = 0"),
+            Self::All(parts) => {
+                let bounded = bounded || parts.iter().any(floor::bounds);
+                write_joined(stmt, parts, (" AND ", "1 = 1"), |part, stmt| part.write_among(stmt, backend, bounded));
+            }
+            Self::Any(parts) => write_joined(stmt, parts, (" OR ", "1 = 0"), |part, stmt| part.write(stmt, backend)),
+            Self::Floor(operand, value) => floor::write(stmt, backend, bounded, operand, value),
             Self::IsNotTrue(inner) => write_wrapped(stmt, backend, "(", inner, ") IS NOT TRUE"),
             Self::IsTrue(inner) => write_wrapped(stmt, backend, "(", inner, ") IS TRUE"),
             Self::Not(inner) => write_wrapped(stmt, backend, "NOT (", inner, ")"),
@@ -339,19 +351,24 @@ pub(super) fn separate(stmt: &mut Stmt, index: usize, separator: &'static str) {
     }
 }
 
-fn write_joined(stmt: &mut Stmt, backend: Backend, parts: &[Expr], joiner: &'static str, empty: &'static str) {
+fn write_joined(
+    stmt: &mut Stmt,
+    parts: &[Expr],
+    (joiner, empty): (&'static str, &'static str),
+    write: impl Fn(&Expr, &mut Stmt),
+) {
     if parts.is_empty() {
         stmt.sql(empty);
         return;
     }
     if let [only] = parts {
-        only.write(stmt, backend);
+        write(only, stmt);
         return;
     }
     stmt.sql("(");
     for (index, part) in parts.iter().enumerate() {
         separate(stmt, index, joiner);
-        part.write(stmt, backend);
+        write(part, stmt);
     }
     stmt.sql(")");
 }

@@ -58,6 +58,7 @@ impl Expr {
             | Self::Needed { .. }
             | Self::Apart { .. } => self.rows_knowing(known),
             Self::Compare(..)
+            | Self::Floor(..)
             | Self::OneOf(..)
             | Self::Null(..)
             | Self::Same(..)

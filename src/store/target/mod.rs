@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod copies;
 pub mod expr;
+mod floor;
 pub mod held;
 mod keys;
 mod known;
