@@ -10,7 +10,7 @@ use crate::graph::{Graph, Node};
 use crate::redact::Sealed;
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Operand};
-use crate::store::{Conn, TextRow};
+use crate::store::{Backend, Conn, TextRow};
 
 use super::files::Sorted;
 
@@ -105,33 +105,57 @@ impl<'t> Choice<'t> {
 
     /// The next keys in order, with the values that links from below refer to.
     pub fn next(&self, conn: &mut Conn, after: Option<&[Sealed]>, limit: u64) -> Result<Option<Chosen>, RemovalError> {
-        let from = after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()));
         // What is chosen is looked at again when it is locked.
         let visited = self.visited.clone().knowing(conn.held_lately());
-        let mut rows = self.read(conn, &visited.and(from), &self.order, limit)?;
+        let mut rows = self.read(conn, &visited.and(self.from(after)), (&self.order, limit), false)?;
         let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
         if !self.layout.ends.is_empty() {
             self.complete(conn, &mut rows)?;
         }
+        Ok(self.chosen(&rows, last))
+    }
+
+    /// Whether rows can be locked by the statement that chooses them: on PostgreSQL, which locks the rows that it gives and no
+    /// others, and as long as no row brings others of its table along.
+    pub fn locks(&self) -> bool {
+        self.node.backend == Backend::Postgres && self.layout.ends.is_empty()
+    }
+
+    /// The same, locked: in a transaction, behind the gate.
+    pub fn lock_next(
+        &self,
+        conn: &mut Conn,
+        after: Option<&[Sealed]>,
+        limit: u64,
+    ) -> Result<Option<Chosen>, RemovalError> {
+        let visited = self.visited.clone().knowing(conn.held_now());
+        let rows = self.read(conn, &visited.and(self.from(after)), (&self.order, limit), true)?;
+        let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
+        Ok(self.chosen(&rows, last))
+    }
+
+    fn from(&self, after: Option<&[Sealed]>) -> Expr {
+        after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()))
+    }
+
+    fn chosen(&self, rows: &[Row], last: Vec<Sealed>) -> Option<Chosen> {
         // A NULL is referred to by nothing.
         let values = |places: &[usize]| rows.iter().filter_map(|row| pick(row, places)).collect::<Vec<_>>();
         let keys = values(&self.layout.key);
         let referred = self.layout.referred.iter().map(|places| values(places)).collect();
         let ends = rows.iter().map(|row| self.ends(row)).collect();
-        Ok((!keys.is_empty()).then(|| Chosen { keys, referred, files: Vec::new(), ends, last }))
+        (!keys.is_empty()).then(|| Chosen { keys, referred, files: Vec::new(), ends, last })
     }
 
-    fn read(&self, conn: &mut Conn, condition: &Expr, order: &[Operand], limit: u64) -> Result<Vec<Row>, RemovalError> {
-        let read = Read {
-            table: &self.node.at,
-            columns: &self.layout.columns,
-            lookups: &[],
-            condition,
-            order,
-            skip: 0,
-            limit,
-            lock: false,
-        };
+    fn read(
+        &self,
+        conn: &mut Conn,
+        condition: &Expr,
+        (order, limit): (&[Operand], u64),
+        lock: bool,
+    ) -> Result<Vec<Row>, RemovalError> {
+        let columns = &self.layout.columns;
+        let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock };
         let rows = conn.rows(&statements::read(self.node.backend, &read))?;
         Ok(rows.into_iter().map(TextRow::into_values).collect())
     }
@@ -148,7 +172,7 @@ impl<'t> Choice<'t> {
             let fresh: Vec<Ends> = rows.iter().skip(from).map(|row| self.ends(row)).collect();
             from = rows.len();
             let condition = self.locked.clone().knowing(conn.held_lately()).and(sets::tied_to(self.node, &fresh));
-            let found = self.read(conn, &condition, &[], LARGEST_SET + 1)?;
+            let found = self.read(conn, &condition, (&[], LARGEST_SET + 1), false)?;
             rows.extend(found.into_iter().filter(|row| known.insert(pick(row, &self.layout.key))));
             if rows.len() as u64 > LARGEST_SET {
                 return Err(RemovalError::Doubt(format!(

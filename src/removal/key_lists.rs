@@ -1,8 +1,9 @@
 //! Rows that need individual treatment: parents with children, rows with files, computed columns.
 //!
 //! **Invariant.** The keys of a batch are locked under the rule's whole condition in the same transaction that removes
-//! them, children first; when fewer are found than were chosen, the batch is rolled back and chosen anew. A child goes
-//! only because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
+//! them, children first; when fewer are found than were chosen before it, the batch is rolled back and chosen anew. On
+//! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them. A child goes only
+//! because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
 //! transactions, itself last, and each of these loses its own before it goes. Rows of one table that are tied to one
 //! another (`goes_with`) go in one transaction.
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
+use super::look::{self, Look, MOST_CHILDREN, MOST_FILES, ROOT};
 use super::pace::Throttle;
 use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
 use super::sets;
@@ -26,30 +28,12 @@ use crate::store::target::statements;
 use crate::store::{Backend, Conn, ErrorKind};
 
 /// Most parents of a batch.
-const LARGEST: u64 = 1_000;
+pub(super) const LARGEST: u64 = 1_000;
 /// On SQLite a batch that is slow for waiting for the disk is not made smaller than this for it: a commit alone may take
 /// longer than is aimed at, and one row a commit would never come to an end.
 const SMALLEST_SQLITE: u64 = 50;
-/// Most children that a batch of parents may take along.
-const MOST_CHILDREN: u64 = 20_000;
-/// Most rows with files in a batch.
-const MOST_FILES: u64 = 1_000;
 /// A chain of references within one table is this long at most.
 const PASSES: u32 = 10_000;
-
-/// What a look at the next rows found.
-enum Look {
-    /// None are left.
-    Nothing,
-    /// So many rows would take too much along.
-    TooMuch,
-    /// One row alone takes too much along through this branch.
-    Drain(Box<Chosen>, usize),
-    /// A row that must stay, because a path below it is refused.
-    Skip(Box<Chosen>),
-    /// A batch.
-    Batch(Box<Chosen>),
-}
 
 struct Walk<'t> {
     task: &'t Task,
@@ -57,10 +41,9 @@ struct Walk<'t> {
     graph: &'t Graph,
     choice: Choice<'t>,
     throttle: Throttle,
+    /// Rows are chosen in the transaction in which they go.
+    at_once: bool,
 }
-
-/// The index of the root's own files in [`Chosen::files`].
-const ROOT: usize = usize::MAX;
 
 /// Runs a task by lists of keys.
 pub(super) fn run(
@@ -71,10 +54,11 @@ pub(super) fn run(
 ) -> Result<Option<Halt>, RemovalError> {
     let mut conn = open(context, node, true)?;
     let below = task.branches.iter().filter_map(|branch| context.graph.node(&branch.data));
-    if below.chain([node]).all(|node| node.file.is_none()) {
+    let unfiled = below.chain([node]).all(|node| node.file.is_none());
+    if unfiled {
         conn.hurry()?;
     }
-    let ended = walk(context, &mut conn, task, node, done);
+    let ended = walk(context, &mut conn, (task, node), unfiled, done);
     batch::settle(context, &mut conn, &node.store)?;
     ended
 }
@@ -82,8 +66,8 @@ pub(super) fn run(
 fn walk(
     context: &mut Context<'_>,
     conn: &mut Conn,
-    task: &Task,
-    node: &Node,
+    (task, node): (&Task, &Node),
+    unfiled: bool,
     done: &mut Done,
 ) -> Result<Option<Halt>, RemovalError> {
     let smallest = if conn.backend() == Backend::Sqlite { SMALLEST_SQLITE } else { 1 };
@@ -91,10 +75,14 @@ fn walk(
     let graph = context.graph;
     let scope = node.own();
     let mut order = node.key_operands(&scope);
-    if let (Some(age), Why::Age(_)) = (node.age.as_ref().filter(|age| age.indexed), &task.due.why) {
+    let indexed = node.age.as_ref().filter(|age| age.indexed && matches!(task.due.why, Why::Age(_)));
+    if let Some(age) = indexed {
         order.insert(0, age.operand(&scope));
     }
-    let mut walk = Walk { task, node, graph, choice: Choice::new(graph, task, node, order), throttle };
+    let choice = Choice::new(graph, task, node, order);
+    // Without an index the search for the next rows may take long, and no transaction waits for it.
+    let at_once = unfiled && indexed.is_some() && choice.locks();
+    let mut walk = Walk { task, node, graph, choice, throttle, at_once };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
         if let Some(halt) = walk.pass(context, conn, done)? {
@@ -128,8 +116,17 @@ impl Walk<'_> {
             if let Some(halt) = context.permit.next()? {
                 return Ok(Some(halt));
             }
-            let look = self.look(context, conn, after.as_deref())?;
+            let look = if self.at_once {
+                self.remove_next(context, conn, after.as_deref())?
+            } else {
+                self.look(context, conn, after.as_deref())?
+            };
             let committed = match look {
+                Look::Moved => None,
+                Look::Removed(committed, last) => {
+                    after = Some(last);
+                    Some(committed)
+                }
                 Look::Nothing => return Ok(None),
                 Look::TooMuch => {
                     self.throttle.halve();
@@ -165,59 +162,10 @@ impl Walk<'_> {
 
     /// Chooses the next rows and looks at what they take along.
     fn look(&self, context: &Context<'_>, conn: &mut Conn, after: Option<&[Sealed]>) -> Result<Look, RemovalError> {
-        let Some(mut chosen) = self.choice.next(conn, after, self.throttle.size())? else { return Ok(Look::Nothing) };
-        let alone = chosen.keys.len() == 1;
-        let mut filled: Vec<usize> = Vec::new();
-        for (index, branch) in self.task.branches.iter().enumerate() {
-            let Some(child) = self.graph.node(&branch.data) else { continue };
-            let rows = branch.rows_of(self.graph, child, &chosen.referred[index]);
-            let filed = child.file.is_some() && branch.action != Action::Unlink;
-            let cap = if filed { MOST_FILES } else { MOST_CHILDREN };
-            let found = conn
-                .rows(&statements::count_up_to(child.backend, &child.at, &rows, cap + 1))?
-                .first()
-                .and_then(|row| row.count(0))
-                .unwrap_or_default();
-            if found > 0 {
-                filled.push(index);
-            }
-            if found.unsigned_abs() > cap {
-                // What lies deepest below it goes first, however little it is: a drained child leaves none of its own
-                // behind. What hangs on the parent beside it goes with the parent.
-                let below = |at: &&usize| self.task.branches.get(**at).is_some_and(|other| other.lies_below(branch));
-                let deepest = filled.iter().find(below).copied().unwrap_or(index);
-                let drained = self.task.branches.get(deepest).and_then(|branch| self.graph.node(&branch.data));
-                return Ok(match drained.filter(|node| !node.key.is_empty()) {
-                    _ if !alone => Look::TooMuch,
-                    Some(_) => Look::Drain(Box::new(chosen), deepest),
-                    None => Look::Batch(Box::new(chosen)),
-                });
-            }
-            // A row whose reference is unlinked keeps its file.
-            if found > 0
-                && branch.action != Action::Unlink
-                && let Some(file) = &child.file
-            {
-                let mut sorted = Sorted::default();
-                let rows = file_rows(conn, self.graph, child, file, &rows, cap)?;
-                sort_out(context, conn, child, file, rows, &mut sorted)?;
-                if !sorted.refused.is_empty() {
-                    return Ok(if alone { Look::Skip(Box::new(chosen)) } else { Look::TooMuch });
-                }
-                chosen.files.push((index, sorted));
-            }
+        match self.choice.next(conn, after, self.throttle.size())? {
+            Some(chosen) => look::weigh(context, conn, (self.task, self.node, self.graph), chosen),
+            None => Ok(Look::Nothing),
         }
-        if let Some(file) = &self.node.file {
-            let mine = Expr::KeyIn(self.node.key_operands(&self.node.own()), chosen.keys.clone());
-            let mut sorted = Sorted::default();
-            let rows = file_rows(conn, self.graph, self.node, file, &mine, LARGEST)?;
-            sort_out(context, conn, self.node, file, rows, &mut sorted)?;
-            if !sorted.refused.is_empty() {
-                return Ok(if alone { Look::Skip(Box::new(chosen)) } else { Look::TooMuch });
-            }
-            chosen.files.push((ROOT, sorted));
-        }
-        Ok(Look::Batch(Box::new(chosen)))
     }
 
     /// Removes a batch: files to the trash, then children and parents in one transaction, then the files' fate.
@@ -233,36 +181,67 @@ impl Walk<'_> {
         let mut locked = lock_trash(context, &paths)?;
         let trash = Trash::move_all(&mut locked, &id, paths)?;
         done.missing += trash.missing;
-        let (task, node, graph, locked) = (self.task, self.node, self.graph, &self.choice.locked);
-        let layers = sets::layers(node, &chosen.keys, &chosen.ends);
-        let files = files_by_entry(task, node, &chosen);
+        let files = files_by_entry(self.task, self.node, &chosen);
         let shared = &*context;
-        let result = {
-            let parts = |conn: &mut Conn| -> Result<Vec<Part>, Undone> {
-                lock(conn, node, locked, &chosen.keys)?;
-                let mut parts = Vec::new();
-                for (index, branch) in task.branches.iter().enumerate() {
-                    let Some(child) = graph.node(&branch.data) else { continue };
-                    let rows = remove_branch(
-                        shared,
-                        conn,
-                        graph,
-                        (branch, child),
-                        chosen.listed(index),
-                        &chosen.referred[index],
-                    )?;
-                    parts.push(part(child, branch.action, rows, &files, index));
-                }
-                let mut rows = 0;
-                for keys in &layers {
-                    rows += remove_roots(shared, conn, task, node, graph, keys)?;
-                }
-                parts.push(part(node, node.fate.into(), rows, &files, ROOT));
-                Ok(parts)
-            };
-            batch::transact(shared, conn, task, node, &id, parts)
-        };
+        let result = batch::transact(shared, conn, self.task, self.node, &id, |conn| {
+            lock(conn, self.node, &self.choice.locked, &chosen.keys)?;
+            self.families(shared, conn, &chosen, &files)
+        });
         settle(context, trash, result)
+    }
+
+    /// Chooses, locks and removes the next rows in one transaction.
+    fn remove_next(
+        &self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        after: Option<&[Sealed]>,
+    ) -> Result<Look, RemovalError> {
+        let id = batch::next_id(context);
+        let (shared, mut seen) = (&*context, Look::Moved);
+        let committed = batch::transact(shared, conn, self.task, self.node, &id, |conn| {
+            let chosen = self.choice.lock_next(conn, after, self.throttle.size()).map_err(Undone::Failed)?;
+            seen = match chosen {
+                Some(chosen) => {
+                    look::weigh(shared, conn, (self.task, self.node, self.graph), chosen).map_err(Undone::Failed)?
+                }
+                None => Look::Nothing,
+            };
+            match &seen {
+                Look::Batch(chosen) => self.families(shared, conn, chosen, &[]),
+                // It is rolled back: nothing was done.
+                _ => Err(Undone::Again),
+            }
+        })?;
+        Ok(match (committed, seen) {
+            (Some(committed), Look::Batch(chosen)) => Look::Removed(committed, chosen.last),
+            (None, Look::Batch(_)) => Look::Moved,
+            (_, seen) => seen,
+        })
+    }
+
+    /// Removes locked rows and what belongs to them, children first.
+    fn families(
+        &self,
+        context: &Context<'_>,
+        conn: &mut Conn,
+        chosen: &Chosen,
+        files: &[(usize, DataName, u64)],
+    ) -> Result<Vec<Part>, Undone> {
+        let (task, node, graph) = (self.task, self.node, self.graph);
+        let mut parts = Vec::new();
+        for (index, branch) in task.branches.iter().enumerate() {
+            let Some(child) = graph.node(&branch.data) else { continue };
+            let (listed, referred) = (chosen.listed(index), &chosen.referred[index]);
+            let rows = remove_branch(context, conn, graph, (branch, child), listed, referred)?;
+            parts.push(part(child, branch.action, rows, files, index));
+        }
+        let mut rows = 0;
+        for keys in &sets::layers(node, &chosen.keys, &chosen.ends) {
+            rows += remove_roots(context, conn, task, node, graph, keys)?;
+        }
+        parts.push(part(node, node.fate.into(), rows, files, ROOT));
+        Ok(parts)
     }
 
     /// Removes some of the many children of one parent, which itself stays for now.

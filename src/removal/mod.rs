@@ -13,6 +13,7 @@ mod batch;
 mod chosen;
 mod files;
 mod key_lists;
+mod look;
 mod overwriting;
 mod pace;
 mod persons;
