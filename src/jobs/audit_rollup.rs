@@ -40,6 +40,7 @@ mod archiving;
 mod calendar;
 mod checks;
 mod fold;
+mod next;
 mod proof;
 mod summary;
 pub mod table;

@@ -251,6 +251,11 @@ impl TextRow {
         self.0
     }
 
+    /// Whether every value is NULL.
+    pub fn is_all_null(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
     /// How many bytes the values have in all.
     pub fn bytes(&self) -> usize {
         self.0.iter().flatten().map(|value| value.expose().len()).sum()

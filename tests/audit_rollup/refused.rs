@@ -82,6 +82,48 @@ fn a_row_that_cannot_go_is_not_folded() {
     assert_eq!(bed.number("SELECT COUNT(*) FROM audit_daily;"), 0);
 }
 
+/// Where rows are only counted, the number of those that were deleted is the second one.
+#[test]
+fn a_wrong_number_of_rows_purges_nothing() {
+    let job = DAYS.to_owned()
+        + "columns = { period = \"bucket\", row_count = \"count\", first_at = \"first\", last_at = \"last\" }\n";
+    // MariaDB's triggers keep no row without an error.
+    let stays = |bed: &Bed| {
+        bed.sql(if bed.db == Db::Sqlite {
+            "CREATE TRIGGER stays BEFORE DELETE ON audit WHEN OLD.id = 50 BEGIN SELECT RAISE(IGNORE); END;"
+        } else {
+            "CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN IF OLD.id = 50 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+             CREATE TRIGGER stays BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION stays();"
+        })
+    };
+    let drop = |bed: &Bed, trigger: &str, table: &str| {
+        let on = if bed.db == Db::Postgres { format!(" ON {table}") } else { String::new() };
+        bed.sql(&format!("DROP TRIGGER {trigger}{on};"));
+    };
+    for db in ALL {
+        let bed = Bed::new(db, "UTC", &job);
+        hundred(&bed);
+        let untouched = |words: &str| {
+            let output = bed.program(&["run", "audit"]).expect_code(1);
+            assert!(output.stderr.contains(words), "{db:?} {output:?}");
+            assert_eq!(bed.number("SELECT COUNT(*) FROM audit;"), 100, "{db:?} {words}");
+            assert_eq!(bed.number("SELECT COUNT(*) FROM audit_daily;"), 0, "{db:?} {words}");
+        };
+        if db != Db::Mariadb {
+            stays(&bed);
+            untouched("trigger");
+            drop(&bed, "stays", "audit");
+        }
+        tamper(&bed, "row_count + 1");
+        untouched("amount to");
+        drop(&bed, "wrong", "audit_daily");
+        bed.program(&["run", "audit"]).expect_code(0);
+        assert_eq!(bed.number("SELECT COUNT(*) FROM audit;"), 0, "{db:?}");
+        assert_eq!(bed.number("SELECT SUM(row_count) FROM audit_daily;"), 100, "{db:?}");
+    }
+}
+
 #[test]
 fn brakes_and_open_periods_hold() {
     for db in ALL {

@@ -200,7 +200,7 @@ struct Rows {
 
 fn read(folding: &Folding, conn: &mut Conn, node: &Node, stretch: &Stretch) -> Result<Option<Rows>, RemovalError> {
     let rollup = &folding.rollup;
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, false))?;
+    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, false, true))?;
     let rows = folding.count_of(&found);
     if rows == 0 {
         return Ok(None);
@@ -235,7 +235,8 @@ fn add(
 ) -> Result<(), Undone> {
     let labels = stretch.periods.distinct();
     let before = Some(one(conn, &folding.rollup.totals_of_summaries(&labels))?);
-    let mut proof = Proof { folding, node, labels: &labels, before, found: read.found, distinct: Vec::new() };
+    let mut proof =
+        Proof { folding, node, labels: &labels, before, found: read.found, counted: None, distinct: Vec::new() };
     add_groups(folding, conn, &labels, read.groups)?;
     if folding.least > 1 && stretch.finishes {
         merge_small(conn, stretch, 0, &mut proof)?;

@@ -1,8 +1,11 @@
 //! One stretch of rows becomes summaries, is counted again, compared, and goes: the body of one transaction.
 //!
 //! **Invariant.** The statement that folds, the one that counts again and the one that deletes bear one and the same
-//! condition, and see the same rows (on PostgreSQL folding and deleting may be one statement). What the summaries grew by is
-//! what the rows amount to ([`super::proof`]); else nothing of it happens.
+//! condition, and see the same rows. What the summaries grew by is what the rows amount to ([`super::proof`]); else nothing
+//! of it happens.
+//!
+//! Three statements, although PostgreSQL could fold what a `DELETE … RETURNING` gives: that keeps the rows apart as they
+//! go, which takes longer than reading them twice.
 
 use chrono::{DateTime, Utc};
 
@@ -33,6 +36,10 @@ pub(super) struct Stretch {
     pub rows: Guarded,
     /// Whether nothing of these periods is left afterwards.
     pub finishes: bool,
+    /// Of more rows than this a shorter stretch is made.
+    pub most: u64,
+    /// Whether the rows may be counted by deleting them, where nothing else needs a look at each of them.
+    pub by_deletion: bool,
 }
 
 /// What became of a stretch.
@@ -42,6 +49,10 @@ pub(super) struct Folded {
     pub rows: u64,
     /// Some of its periods have summaries and some have none: they must be done one by one.
     pub mixed: bool,
+    /// It has more rows than were expected.
+    pub crowded: bool,
+    /// Other rows were deleted than were folded: they must be counted, to say what is wrong.
+    pub uncounted: bool,
     /// The rows changed between two statements.
     pub moved: bool,
     /// The archive that its rows were written to.
@@ -72,17 +83,13 @@ pub(super) fn fold(
 ) -> Result<Vec<Part>, Undone> {
     let rollup = &folding.rollup;
     let labels = stretch.periods.distinct();
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, true))?;
-    let rows = folding.count_of(&found);
-    if rows == 0 {
+    let by_deletion = stretch.by_deletion && archive.is_none() && rollup.only_counts();
+    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, true, !by_deletion))?;
+    let mut rows = folding.count_of(&found);
+    if found.is_all_null() || (rows == 0 && !by_deletion) {
         return Ok(Vec::new());
     }
-    if rows > MOST_ROWS {
-        return Err(doubt(format!(
-            "`{}`: {rows} rows in one period cannot be folded at once; a shorter bucket, or columns without `distinct`, can",
-            node.name
-        )));
-    }
+    bounded(node, stretch, rows, folded)?;
     let there = conn.rows(&rollup.folded_labels(&labels))?;
     if !there.is_empty() && labels.len() > 1 {
         folded.mixed = true;
@@ -99,19 +106,20 @@ pub(super) fn fold(
         }
     }
     let before = if there.is_empty() { None } else { Some(one(conn, &rollup.totals_of_summaries(&labels))?) };
-    let mut proof = Proof { folding, node, labels: &labels, before, found, distinct: Vec::new() };
+    let mut proof = Proof { folding, node, labels: &labels, before, found, counted: None, distinct: Vec::new() };
     // What cannot be added to stands beside what was folded first.
     let last = there.first().and_then(|row| row.count(1));
     let supplement = last.filter(|_| rollup.supplement.is_some()).map_or(0, |last| last + 1);
-    let mut deleted = None;
-    if there.is_empty() && rollup.supplement.is_none() && node.backend == Backend::Postgres {
-        // Nothing is asked of the rows afterwards.
-        deleted = one(conn, &rollup.fold_away(&stretch.periods, &stretch.rows))?.count(0).map(i64::unsigned_abs);
-    } else if there.is_empty() || rollup.supplement.is_some() {
+    if there.is_empty() || rollup.supplement.is_some() {
         conn.execute(&rollup.fold(&stretch.periods, supplement, &stretch.rows))?;
     } else {
         let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows))?;
         add_groups(folding, conn, &labels, groups)?;
+    }
+    if by_deletion {
+        rows = proof.grown(conn)?;
+        bounded(node, stretch, rows, folded)?;
+        proof.counted = Some(rows);
     }
     if !folding.adds_up() {
         proof.look_at_distinct(conn, stretch, folded)?;
@@ -120,12 +128,13 @@ pub(super) fn fold(
         merge_small(conn, stretch, supplement, &mut proof)?;
     }
     proof.compare(conn, folded)?;
-    let deleted = match deleted {
-        Some(deleted) => deleted,
-        None => conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?,
-    };
+    let deleted = conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?;
     if deleted > rows && node.backend == Backend::Mysql {
         folded.moved = true;
+        return Err(Undone::Again);
+    }
+    if deleted != rows && by_deletion {
+        folded.uncounted = true;
         return Err(Undone::Again);
     }
     if deleted != rows {
@@ -133,6 +142,21 @@ pub(super) fn fold(
     }
     folded.rows = rows;
     Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
+}
+
+/// A stretch is no longer than a transaction can be.
+fn bounded(node: &Node, stretch: &Stretch, rows: u64, folded: &mut Folded) -> Result<(), Undone> {
+    if rows > stretch.most {
+        folded.crowded = true;
+        return Err(Undone::Again);
+    }
+    if rows > MOST_ROWS {
+        return Err(doubt(format!(
+            "`{}`: {rows} rows in one period cannot be folded at once; a shorter bucket, or columns without `distinct`, can",
+            node.name
+        )));
+    }
+    Ok(())
 }
 
 /// The trail says what is sealed before it is.

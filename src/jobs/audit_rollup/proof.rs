@@ -2,7 +2,8 @@
 //!
 //! **Invariant.** Of each number that a summary bears there is a second one, from another statement: counts and sums over
 //! all rows at once, the first and the last by an extreme over all rows, different values by `DISTINCT`. Where the two
-//! differ, the transaction is undone. Not held against each other are extremes of floating point numbers and of texts that
+//! differ, the transaction is undone. Where only rows are counted, the second number of them is that of the deletion, in the
+//! same transaction. Not held against each other are extremes of floating point numbers and of texts that
 //! the two tables put into different orders. Test: `audit_rollup::refused`.
 
 use super::fold::{Folded, Stretch, doubt, one, wrong};
@@ -24,11 +25,20 @@ pub(super) struct Proof<'a> {
     pub before: Option<TextRow>,
     /// What the rows amount to.
     pub found: TextRow,
+    /// How many rows there are, where something else than `found` says so.
+    pub counted: Option<u64>,
     /// For each output, what the summaries' numbers of different values must amount to.
     pub distinct: Vec<Option<i128>>,
 }
 
 impl Proof<'_> {
+    /// By how many rows the summaries grew.
+    pub fn grown(&self, conn: &mut Conn) -> Result<u64, Undone> {
+        let now = one(conn, &self.folding.rollup.totals_of_summaries(self.labels))?;
+        let before = self.before.as_ref().map_or(0, |row| self.folding.count_of(row));
+        Ok(self.folding.count_of(&now).saturating_sub(before))
+    }
+
     /// Counts the different values of each group in another way, as long as no group is merged.
     pub fn look_at_distinct(&mut self, conn: &mut Conn, stretch: &Stretch, folded: &mut Folded) -> Result<(), Undone> {
         let rollup = &self.folding.rollup;
@@ -79,9 +89,9 @@ impl Proof<'_> {
             match output.measure {
                 Measure::Count | Measure::Sum(_) => {
                     let before = self.before.as_ref().map_or(Some(0), |row| number(row, place));
-                    let (Some(before), Some(found), Some(after)) =
-                        (before, number(&self.found, place), number(&after, place))
-                    else {
+                    let counted = self.counted.filter(|_| matches!(output.measure, Measure::Count));
+                    let found = counted.map_or_else(|| number(&self.found, place), |rows| exact(&rows.to_string()));
+                    let (Some(before), Some(found), Some(after)) = (before, found, number(&after, place)) else {
                         return Err(doubt(format!(
                             "`{}`: what `{name}` adds up is no exact number; nothing was folded",
                             self.node.name

@@ -9,18 +9,15 @@ use chrono::{DateTime, Utc};
 use super::across::Across;
 use super::archiving::Archiving;
 use super::fold::{self, Folded, Once, Stretch, unsteady};
+use super::next::{MOST_PERIODS, Place};
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
-use crate::redact::Sealed;
 use crate::removal::{
     Committed, Context, Done, Halt, RemovalError, Task, Throttle, blocked, next_id, note, open, settle, transact_in,
 };
-use crate::store::target::statements::{self, Read};
-use crate::store::target::{Expr, Op, Operand, Scalar};
+use crate::store::target::{Expr, Operand};
 use crate::store::{Access, Backend, Conn};
 
-/// The most periods of one stretch.
-const MOST_PERIODS: usize = 366;
 /// No stretch has more rows, unless a single period has.
 const LARGEST: u64 = 50_000;
 /// On MariaDB and SQLite a row costs about ten times as much.
@@ -33,43 +30,23 @@ const SMALLEST_ROW_STORES: u64 = 1_000;
 /// half as long, so that late rows of a busy application find it less and less often.
 const PATIENCE: u32 = 40;
 
-struct Walk<'t> {
-    graph: &'t Graph,
-    folding: &'t Folding,
-    archiving: Option<&'t Archiving>,
-    across: Option<Across>,
-    task: &'t Task,
-    node: &'t Node,
-    age: &'t Age,
-    time: Operand,
+pub(super) struct Walk<'t> {
+    pub(super) graph: &'t Graph,
+    pub(super) folding: &'t Folding,
+    pub(super) archiving: Option<&'t Archiving>,
+    pub(super) across: Option<Across>,
+    pub(super) task: &'t Task,
+    pub(super) node: &'t Node,
+    pub(super) age: &'t Age,
+    pub(super) time: Operand,
     /// The rows that are looked for: due, and kept by no hold.
-    rows: Expr,
+    pub(super) rows: Expr,
     /// The same for statements that are guarded by themselves.
-    due: Expr,
-    end: DateTime<Utc>,
-    throttle: Throttle,
-}
-
-/// Where the next stretch ends, and what it is.
-struct Next {
-    stretch: Stretch,
-    /// Nothing before this is looked at again.
-    low: Sealed,
-    /// More rows were seen from there on, so that the stretch after this one begins there without another look.
-    more: bool,
-}
-
-/// Where a walk is.
-#[derive(Default)]
-struct Place {
-    /// Nothing before this is looked at again.
-    low: Option<Sealed>,
-    /// The next stretch begins at `low`, as far as is known.
-    begins: bool,
-    /// One period at a time.
-    single: bool,
-    /// So many more periods than the stretch seems to need.
-    wider: usize,
+    pub(super) due: Expr,
+    pub(super) end: DateTime<Utc>,
+    pub(super) throttle: Throttle,
+    /// Rows are counted before they are folded.
+    pub(super) recounts: bool,
 }
 
 /// Folds all rows of the task that were written before `end`.
@@ -130,7 +107,8 @@ fn walk(
     let time = age.operand(&node.own());
     let (graph, none) = (context.graph, Expr::always());
     let (rows, due) = (none.clone(), none);
-    let mut walk = Walk { graph, folding, archiving, across, task, node, age, time, rows, due, end, throttle };
+    let mut walk =
+        Walk { graph, folding, archiving, across, task, node, age, time, rows, due, end, throttle, recounts: false };
     walk.leave_out();
     walk.all(context, conn, done)
 }
@@ -177,6 +155,11 @@ impl Walk<'_> {
                 if folded.moved {
                     self.throttle.halve();
                 }
+                if folded.crowded || folded.uncounted {
+                    self.recounts |= folded.uncounted;
+                    place.density = None;
+                    continue;
+                }
                 if folded.mixed {
                     place.single = true;
                 } else if !folded.moved && !self.throttle.refused() {
@@ -198,7 +181,8 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            place = Place { low: Some(next.low), begins: next.more, single: false, wider: 0 };
+            let density = next.density(folded.rows).filter(|_| self.across.is_none());
+            place = Place { low: Some(next.low), begins: next.more, single: false, wider: 0, density };
             context.transactions.push(committed.took);
             note(context, self.task, &committed, done);
             if let (Some(archiving), Some(manifest)) = (self.archiving, &folded.archived) {
@@ -243,149 +227,22 @@ impl Walk<'_> {
             .archiving
             .map(|archiving| move |conn: &mut Conn, stretch: &Stretch| archiving.write(conn, node, stretch, (id, now)));
         let committed = transact_in(context, conn, self.task, node, (id, Access::Snapshot), |conn| {
-            let (periods, finishes, span) = (stretch.periods.clone(), stretch.finishes, stretch.span);
+            let &Stretch { ref periods, finishes, span, most, by_deletion, .. } = stretch;
+            let periods = periods.clone();
             let rows = stretch.rows.clone().knowing(conn.held_now());
             let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
-            fold::fold(folding, node, conn, &Stretch { rows, periods, finishes, span }, archive, folded)
+            fold::fold(
+                folding,
+                node,
+                conn,
+                &Stretch { rows, periods, finishes, span, most, by_deletion },
+                archive,
+                folded,
+            )
         })?;
         if let (None, Some(archiving)) = (&committed, self.archiving) {
             archiving.undone(id)?;
         }
         Ok(committed)
-    }
-
-    /// The next stretch.
-    fn next(&self, conn: &mut Conn, place: &Place) -> Result<Option<Next>, RemovalError> {
-        let (single, wider) = (place.single, place.wider);
-        let rows = self.rows.clone().and(self.bound(Op::AtLeast, place.low.as_ref()));
-        let known = place.low.clone().filter(|_| place.begins && !single && wider == 0);
-        let first = match known {
-            Some(low) => Some(low),
-            None => self.ahead(conn, &rows, 0)?,
-        };
-        let Some(first) = first else { return Ok(None) };
-        let calendar = &self.folding.calendar;
-        let start = calendar.start(self.instant(&first)?);
-        let far = self.ahead(conn, &rows, self.throttle.size())?;
-        let mut to = match &far {
-            None => self.end,
-            Some(far) => calendar.start(self.instant(far)?),
-        };
-        if to <= start {
-            if self.folding.adds_up() && wider == 0 && !single {
-                return self.part(conn, start, &first, far.as_ref()).map(Some);
-            }
-            to = calendar.next(start);
-        }
-        let starts = self.starts(start, if single { calendar.next(start).min(to) } else { to }, wider);
-        let to = starts.last().map_or(to, |last| calendar.next(*last)).min(self.end);
-        let (from, until) = (self.sealed(start), self.sealed(to));
-        let within = self.bound(Op::AtLeast, Some(&from)).and(self.bound(Op::Below, Some(&until)));
-        let finishes = starts.last().is_some_and(|last| calendar.next(*last) <= self.end);
-        let stretch = Stretch {
-            periods: self.folding.periods(self.age, &starts),
-            span: (start, to),
-            rows: self.graph.guard(self.node, self.due.clone().and(within)),
-            finishes,
-        };
-        Ok(Some(Next { stretch, low: until, more: far.is_some() && !single }))
-    }
-
-    /// A part of one period that has too many rows: up to `far`, or some of the rows of one instant.
-    fn part(
-        &self,
-        conn: &mut Conn,
-        start: DateTime<Utc>,
-        first: &Sealed,
-        far: Option<&Sealed>,
-    ) -> Result<Next, RemovalError> {
-        let periods = self.folding.periods(self.age, &[start]);
-        let span = (start, self.folding.calendar.next(start).min(self.end));
-        if let Some(far) = far.filter(|far| *far != first) {
-            let within = self.bound(Op::AtLeast, Some(first)).and(self.bound(Op::Below, Some(far)));
-            let stretch = Stretch {
-                periods,
-                span,
-                rows: self.graph.guard(self.node, self.due.clone().and(within)),
-                finishes: false,
-            };
-            return Ok(Next { stretch, low: far.clone(), more: true });
-        }
-        let instant = self.bound(Op::Equal, Some(first));
-        let same = self.rows.clone().and(instant.clone());
-        let key = self.node.key_operands(&self.node.own());
-        let up_to = if key.is_empty() {
-            None
-        } else {
-            let read = Read {
-                table: &self.node.at,
-                columns: &key,
-                lookups: &[],
-                condition: &same,
-                order: &key,
-                skip: self.throttle.size().saturating_sub(1),
-                limit: 1,
-                lock: false,
-            };
-            conn.rows(&statements::read(self.node.backend, &read))?.pop()
-        };
-        let narrowed = up_to
-            .map_or_else(Expr::always, |row| Expr::KeyUpTo(key, row.into_values().into_iter().flatten().collect()));
-        let stretch = Stretch {
-            periods,
-            span,
-            rows: self.graph.guard(self.node, self.due.clone().and(instant).and(narrowed)),
-            finishes: false,
-        };
-        Ok(Next { stretch, low: first.clone(), more: false })
-    }
-
-    /// The beginnings of the periods from `start` on that begin before `to`, and of so many more.
-    fn starts(&self, start: DateTime<Utc>, to: DateTime<Utc>, more: usize) -> Vec<DateTime<Utc>> {
-        let mut starts = vec![start];
-        let mut next = self.folding.calendar.next(start);
-        while next < to && starts.len() < MOST_PERIODS {
-            starts.push(next);
-            next = self.folding.calendar.next(next);
-        }
-        for _ in 0..more {
-            if next < self.end {
-                starts.push(next);
-                next = self.folding.calendar.next(next);
-            }
-        }
-        starts
-    }
-
-    /// The time of the row that is `skip` rows ahead among those of `condition`.
-    fn ahead(&self, conn: &mut Conn, condition: &Expr, skip: u64) -> Result<Option<Sealed>, RemovalError> {
-        let columns = std::slice::from_ref(&self.time);
-        let condition = &condition.clone().knowing(conn.held_lately());
-        let read = Read {
-            table: &self.node.at,
-            columns,
-            lookups: &[],
-            condition,
-            order: columns,
-            skip,
-            limit: 1,
-            lock: false,
-        };
-        let row = conn.rows(&statements::read(self.node.backend, &read))?.pop();
-        Ok(row.and_then(|row| row.into_values().pop().flatten()))
-    }
-
-    fn instant(&self, time: &Sealed) -> Result<DateTime<Utc>, RemovalError> {
-        self.age.read(time.expose()).ok_or_else(|| {
-            RemovalError::Doubt(format!("`{}`: a time cannot be read, so it has no period", self.node.name))
-        })
-    }
-
-    fn sealed(&self, at: DateTime<Utc>) -> Sealed {
-        Sealed::new(self.age.cutoff_text(at))
-    }
-
-    fn bound(&self, op: Op, value: Option<&Sealed>) -> Expr {
-        value.map_or_else(Expr::always, |value| Expr::Compare(self.time.clone(), op, Scalar::Row(value.clone())))
     }
 }

@@ -14,7 +14,7 @@ pub use table::{NewColumn, NewTable};
 
 use super::expr::{Operand, Scope, TableRef, separate};
 use super::held::Guarded;
-use super::statements::{Access, delete, own, text_type};
+use super::statements::{own, text_type};
 use crate::redact::Sealed;
 use crate::store::catalog::{Column, TypeClass};
 use crate::store::dialect;
@@ -62,19 +62,6 @@ impl Rollup {
         self.folded(&mut stmt, periods, supplement);
         self.of_rows(&mut stmt, periods, condition);
         self.group_by(&mut stmt, self.dimensions.len());
-        stmt
-    }
-
-    /// PostgreSQL: the same, and the rows go by the same statement, which so reads them once; gives how many went.
-    pub fn fold_away(&self, periods: &Periods, condition: &Guarded) -> Stmt {
-        let mut stmt = Stmt::new("WITH gone AS (");
-        stmt.append(&delete(self.backend, &self.source, Access::Any, condition)).sql(" RETURNING ");
-        self.row(&mut stmt, periods);
-        stmt.sql("), folded AS (").append(&self.insert_head());
-        self.folded(&mut stmt, periods, 0);
-        stmt.sql(" FROM gone r10");
-        self.group_by(&mut stmt, self.dimensions.len());
-        stmt.sql(" RETURNING 1) SELECT CAST(count(*) AS text) FROM gone");
         stmt
     }
 

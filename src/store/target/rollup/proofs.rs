@@ -8,14 +8,29 @@ use crate::store::catalog::TypeClass;
 use crate::store::{Backend, Stmt, TextRow, dialect};
 
 impl Rollup {
+    /// Whether nothing but the number of rows and their first and last time is said of a group, and PostgreSQL finds those
+    /// two at the ends of an index: then only counting looks at each row.
+    pub fn only_counts(&self) -> bool {
+        let says = |wanted: fn(&Measure) -> bool| self.outputs.iter().any(|output| wanted(&output.measure));
+        let first_or_last = |measure: &Measure| matches!(measure, Measure::First | Measure::Last);
+        self.backend == Backend::Postgres
+            && says(|measure| matches!(measure, Measure::Count))
+            && says(first_or_last)
+            && !says(|measure| !matches!(measure, Measure::Count | Measure::First | Measure::Last))
+    }
+
     /// The totals over the rows of a condition, in the order of the outputs; with `lock` the rows are locked where that is
-    /// needed for the statements after it to see the same ones.
-    pub fn totals_of_rows(&self, condition: &Guarded, lock: bool) -> Stmt {
+    /// needed for the statements after it to see the same ones. Unless they are `counted`, their number is NULL.
+    pub fn totals_of_rows(&self, condition: &Guarded, lock: bool, counted: bool) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
         for (index, output) in self.outputs.iter().enumerate() {
             separate(&mut stmt, index, ", ");
             let mut inner = Stmt::default();
             match &output.measure {
+                Measure::Count if !counted => {
+                    stmt.sql("NULL");
+                    continue;
+                }
                 Measure::Count | Measure::Distinct(_) => {
                     inner.sql("count(*)");
                 }
