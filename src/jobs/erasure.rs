@@ -2,9 +2,10 @@
 //!
 //! No job of the file: `retentiond erase` makes one for the person that was named. **Invariant.** The plan, the run and
 //! the look afterwards are made from the same [`Walk`], so what is shown is what goes. Nobody else's row changes: each
-//! statement carries the walk's whole condition. What finds the person goes last, so an erasure that was killed is run
-//! again. It is complete only when a new walk finds nothing left to do. There are no brakes: one person is what was asked
-//! for. Tests: `erasure`, `erasure_killed`.
+//! statement carries the walk's whole condition. What finds the person goes last, and stays while a legal hold keeps other
+//! rows of theirs: so an erasure that was killed, or that a hold kept from something, is run again. It is complete only
+//! when a new walk finds nothing left to do. There are no brakes: one person is what was asked for. Tests: `erasure`,
+//! `erasure_killed`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ const ROUNDS: usize = 4;
 
 /// Why rows under a legal hold stay.
 const HELD: &str = "a legal hold keeps them; erase the person again when it is released";
+/// Why rows stay that know the person's addresses, while others are held.
+const FINDS: &str = "they find what a legal hold keeps; erase the person again when it is released";
 
 /// One person's erasure.
 pub struct Erasure {
@@ -89,8 +92,16 @@ impl Erasure {
         let subject = Arc::new(self.subject(look)?);
         let walk = Walk::new(look.graph, &subject);
         let (mut works, mut steps) = (Vec::new(), Vec::new());
+        let (mut held, mut waiting) = (false, Vec::new());
         for slice in walk.slices().into_iter().filter(|slice| self.is_here(&slice.node)) {
-            let (work, mut counted) = count(look, slice, &subject)?;
+            let (finds, data, store) = (slice.finds, slice.node.name.clone(), slice.node.store.clone());
+            let (mut work, mut counted) = count(look, slice, &subject)?;
+            if finds && held && work.rows > 0 {
+                waiting.push(Remaining { data, store, rows: work.rows, ground: FINDS.to_owned() });
+                work.rows = 0;
+                counted.iter_mut().for_each(|step| (step.rows, step.files) = (0, 0));
+            }
+            held |= counted.iter().any(|step| step.held > 0);
             steps.append(&mut counted);
             works.push(work);
         }
@@ -101,6 +112,7 @@ impl Erasure {
             let (data, store) = (step.data.clone(), step.store.clone());
             plan.remains.push(Remaining { data, store, rows: step.held, ground: HELD.to_owned() });
         }
+        plan.remains.append(&mut waiting);
         Ok((plan, works))
     }
 
@@ -224,7 +236,7 @@ fn rule_of(change: Change) -> &'static str {
 }
 
 fn count(look: &Look<'_>, slice: Slice, subject: &Arc<Subject>) -> Result<(Work, Vec<Step>), RemovalError> {
-    let Slice { change, node, rows } = slice;
+    let Slice { change, node, rows, .. } = slice;
     let graph = look.graph.with(node.clone());
     let mut task = Task {
         root: node.name.clone(),

@@ -275,6 +275,40 @@ fn a_held_customer_keeps_rows_and_files() {
     }
 }
 
+/// A user's own row knows the address by which a held row names them: it stays until that row can be changed.
+#[test]
+fn what_finds_a_user_stays_while_anything_is_held() {
+    for engine in ENGINES {
+        let policy = "[people.user]\ndata = \"staff\"\nidentifiers = { email = \"email\" }\n\
+             [data.staff]\nstore = \"shop\"\ntable = \"staff\"\ncategory = \"some\"\n\
+             [data.notes]\nstore = \"shop\"\ntable = \"notes\"\ncategory = \"some\"\nuser = \"owner\"\nmentions = { email = [\"cc\"] }\n";
+        let schema = "CREATE TABLE staff (id BIGINT NOT NULL PRIMARY KEY, email VARCHAR(60));
+             CREATE TABLE notes (id BIGINT NOT NULL PRIMARY KEY, owner BIGINT, cc VARCHAR(60));
+             CREATE INDEX notes_owner ON notes (owner);
+             INSERT INTO staff VALUES (7, 'anna@example.org'), (8, 'bert@example.org');
+             INSERT INTO notes VALUES (1, 7, NULL), (2, 8, 'Anna@example.org'), (3, 8, NULL);";
+        let shop = Shop::new(engine, policy, schema);
+        let left = || {
+            let rows = shop.sql("SELECT id FROM staff ORDER BY id;") + &shop.sql("SELECT id FROM notes ORDER BY id;");
+            let named = shop.sql("SELECT count(*) FROM notes WHERE cc IS NOT NULL;");
+            (rows.split_whitespace().collect::<Vec<_>>().join(" "), named.trim() == "1")
+        };
+        let held = shop.run(&["hold", "add", "court", "--data", "notes", "--where", "id = [2]", "--why", "asked"]);
+        assert_eq!(held.code, 0, "{engine:?} {held:#?}");
+        let whom = words(&["--user", "7"]);
+        let erased = shop.run(&["erase", "--user", "7", "--yes-i-mean", &shop.plan(&whom).name()]);
+        assert_eq!(erased.code, 0, "{engine:?} {erased:#?}");
+        assert!(erased.json.to_string().contains("they find what a legal hold keeps"), "{engine:?} {erased:#?}");
+        assert_eq!(left(), ("7 8 2 3".to_owned(), true), "{engine:?}");
+        let again = shop.plan(&whom);
+        assert_eq!(again.rows().values().sum::<u64>(), 0, "{engine:?} {again:#?}");
+        let released = shop.run(&["hold", "release", "court", "--approve-as", "nobody"]);
+        assert_eq!(released.code, 0, "{engine:?} {released:#?}");
+        shop.erase(&whom, &shop.plan(&whom), "");
+        assert_eq!(left(), ("8 2 3".to_owned(), false), "{engine:?}");
+    }
+}
+
 /// The folder of the recordings.
 fn voice_of(policy: &str) -> std::path::PathBuf {
     let (_, rest) = policy.split_once("file:").unwrap();

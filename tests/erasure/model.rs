@@ -223,15 +223,6 @@ impl Rows {
         picked
     }
 
-    /// The same rows, but for whom they mention.
-    pub fn without_mentions(&self) -> Self {
-        let mut rows = self.clone();
-        for row in rows.entries.iter_mut().flat_map(BTreeMap::values_mut) {
-            row.insert("mention", None);
-        }
-        rows
-    }
-
     /// The picked rows and all that belong to them.
     pub fn covered(&self, map: &Map, picked: &BTreeMap<usize, BTreeSet<String>>) -> BTreeSet<(usize, String)> {
         let mut covered: BTreeSet<(usize, String)> =

@@ -35,6 +35,8 @@ pub struct Slice {
     pub node: Node,
     /// The rows, seen from the entry's own table.
     pub rows: Expr,
+    /// Whether they are needed to find the person: with them go the addresses by which other rows name the person.
+    pub finds: bool,
 }
 
 /// Rows of one entry that an erasure leaves.
@@ -65,6 +67,9 @@ impl Walk<'_> {
             slices.extend(self.blank_slices(node));
         }
         slices.retain(|slice| !is_never(&slice.rows));
+        for slice in &mut slices {
+            slice.finds = last.contains(&slice.node.name);
+        }
         slices
     }
 
@@ -93,6 +98,7 @@ impl Walk<'_> {
                 change: Change::Delete,
                 node: Node { fate: Fate::Delete, shared: false, ..node.clone() },
                 rows: self.goes(node, &scope, 0),
+                finds: false,
             }],
             OnErasure::Anonymise => {
                 let mut changed = Self::changed(node, self.overwrites(node));
@@ -100,7 +106,7 @@ impl Walk<'_> {
                 // A row that a purge has marked may still name the person.
                 changed.marker_decides = false;
                 changed.shared = false;
-                let slice = |rows| Slice { change: Change::Anonymise, node: changed.clone(), rows };
+                let slice = |rows| Slice { change: Change::Anonymise, node: changed.clone(), rows, finds: false };
                 let all = self.changes(node, &scope, 0);
                 if node.self_link().is_none() || !self.can_name(node) {
                     return vec![slice(all)];
@@ -150,7 +156,7 @@ impl Walk<'_> {
                 let mut node = Self::changed(node, vec![overwrite]);
                 node.shared = false;
                 let rows = rows.and(self.in_range(&node, &scope, 0)).and(stays.clone());
-                slices.push(Slice { change: Change::Blank, node, rows });
+                slices.push(Slice { change: Change::Blank, node, rows, finds: false });
             }
         };
         if let Some(key) = &self.subject.key {
@@ -192,7 +198,7 @@ impl Walk<'_> {
             changed.shared = false;
             // A row that goes need not be changed first.
             let rows = Expr::Any(rows).and(self.goes(node, &scope, 0).negated());
-            slices.push(Slice { change: Change::Blank, node: changed, rows });
+            slices.push(Slice { change: Change::Blank, node: changed, rows, finds: false });
         }
         slices
     }
