@@ -134,6 +134,118 @@ fn brings_nobody_back(engine: Engine) {
     }
 }
 
+#[test]
+fn under_a_daemon_on_sqlite() {
+    under_a_daemon(Engine::Sqlite);
+}
+
+#[test]
+fn under_a_daemon_on_postgres() {
+    under_a_daemon(Engine::Postgres);
+}
+
+#[test]
+fn under_a_daemon_on_mariadb() {
+    under_a_daemon(Engine::Mariadb);
+}
+
+/// A daemon, killed at the end of its test.
+struct Daemon(std::process::Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A backup is put back under a daemon whose job is due each second: it does nothing there until the replay, and goes on by
+/// itself then.
+fn under_a_daemon(engine: Engine) {
+    let shop = calls(engine);
+    let file = shop.folder.path().join("jobs.toml");
+    let policy = std::fs::read_to_string(&file).unwrap() + "schedule = \"* * * * * *\"\n";
+    std::fs::write(&file, policy + "[approvals]\nwidened = false\n[brakes]\nmax_percent = 100\n").unwrap();
+    let _daemon = Daemon(shop.command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let times = if std::env::var("RETENTIOND_TORTURE").is_ok_and(|long| long == "long") { 100 } else { 1 };
+    for _ in 0..times {
+        assert_eq!(shop.run(&["pause", "old"]).code, 0);
+        // What was begun before the pause ends first.
+        comes(&shop, "its end", || latest(&shop).get("outcome").is_none_or(|outcome| !outcome.is_null()));
+        shop.sql("DELETE FROM calls; DELETE FROM staff; INSERT INTO staff VALUES (7, 'Anna@example.org'), (8, 'b@example.org');");
+        fill(&shop);
+        let backup = back_up_live(&shop, engine);
+        erase(&shop, &["--customer", "phone=0401234567"]);
+        erase(&shop, &["--user", "7"]);
+        assert_eq!(ids(&shop), "3 4 6");
+        assert_eq!(shop.run(&["resume", "old"]).code, 0);
+        comes(&shop, "the ordinary run", || ids(&shop) == "4 6");
+        restore_live(&shop, engine, &backup);
+        comes(&shop, "a run that is refused", || latest(&shop).to_string().contains(RESTORED));
+        let refused = latest(&shop);
+        comes(&shop, "another one", || latest(&shop)["run"] != refused["run"] && !latest(&shop)["outcome"].is_null());
+        assert_eq!(ids(&shop), "1 2 3 4 5 6", "{engine:?}: an ordinary batch before the replay");
+        let replay = shop.run(&["replay", "shop"]);
+        assert_eq!(replay.code, 0, "{replay:#?}");
+        comes(&shop, "the ordinary run again", || ids(&shop) == "4 6");
+        assert_eq!(shop.sql("SELECT id FROM staff;"), "8\n");
+        assert_eq!(shop.sql("SELECT count(*) FROM calls WHERE cc IS NOT NULL;"), "0\n");
+    }
+}
+
+/// The last scheduled run of the job.
+fn latest(shop: &Shop) -> serde_json::Value {
+    let history = shop.run(&["history", "old", "-n", "1"]);
+    history.json["runs"][0].clone()
+}
+
+fn comes(shop: &Shop, what: &str, mut there: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !there() {
+        assert!(std::time::Instant::now() < until, "{what} does not come: {:#?}", latest(shop));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// A backup of a database that is in use, retentiond's own tables before all others.
+fn back_up_live(shop: &Shop, engine: Engine) -> Vec<u8> {
+    if engine == Engine::Sqlite {
+        let copy = shop.folder.path().join("backup.db");
+        sqlite(shop, &format!(".backup {}", copy.display()));
+        return copy.to_str().unwrap().as_bytes().to_vec();
+    }
+    let mut command = dump_command(shop, engine);
+    if engine == Engine::Mariadb {
+        command.args([
+            "retentiond_ledger",
+            "retentiond_gate",
+            "retentiond_held",
+            "retentiond_schema",
+            "calls",
+            "staff",
+        ]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn restore_live(shop: &Shop, engine: Engine, backup: &[u8]) {
+    let backup = std::str::from_utf8(backup).unwrap();
+    match engine {
+        Engine::Sqlite => sqlite(shop, &format!(".restore {backup}")),
+        Engine::Postgres => drop(shop.sql(&format!("BEGIN;\n{backup}\nCOMMIT;\n"))),
+        Engine::Mariadb => drop(shop.sql(backup)),
+    }
+}
+
+/// Says something to the shell of SQLite, by way of which a database in use can be copied and put back.
+fn sqlite(shop: &Shop, words: &str) {
+    let file = shop.url.trim_start_matches("sqlite:");
+    let output = Command::new("sqlite3").args([file, ".timeout 20000", words]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A database that is restored between two batches of a run is noticed by the next batch.
 #[test]
 fn a_restore_under_a_run_stops_it() {
