@@ -312,7 +312,8 @@ fn killed_at_random(db: Db) {
             let ended = center.project.kill_after(&command, longest / 2 + random.below(longest));
             killed += u32::from(ended.code.is_none());
             let left = center.parts(&theirs);
-            inside += u32::from(ended.code.is_none() && left != whole && left[0] + left[1] > 0);
+            // Within a database all of it goes at once; the run has more to do in others, and must remember what it did.
+            inside += u32::from(ended.code.is_none() && left != whole);
             // Most of a run is its beginning, and a machine may become busy: later when a kill was too early, earlier when
             // there was nothing left to kill.
             length = Some(match ended.code {
@@ -332,8 +333,8 @@ fn killed_at_random(db: Db) {
             "{db:?}: a second run finds nothing"
         );
     }
-    eprintln!("cleanup killed on {db:?}: {killed} times, {inside} of them within the removal");
-    assert!(wanted < 100 || inside > 10, "few kills hit the removal");
+    eprintln!("cleanup killed on {db:?}: {killed} times, {inside} of them after something was gone");
+    assert!(wanted < 100 || inside > 10, "few kills came after something was gone");
 }
 
 #[test]

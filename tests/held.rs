@@ -144,13 +144,22 @@ fn fill(url: &str, first: u64) {
     run_sql(url, &format!("{sql}{};", notes.join(",")));
 }
 
-/// Rows that the next batches will take: holds on these race with the batches.
+/// Rows that the next batches will take, and that nobody holds: holds on these race with the batches. Stretches go by the
+/// key, parents by their time.
 fn next_to_go(url: &str) -> Vec<(&'static str, u64)> {
-    let ids = |data: &'static str, sql: &str| -> Vec<(&'static str, u64)> {
-        run_sql(url, sql).lines().map(|id| (data, id.parse().unwrap())).collect()
+    let key = if url.starts_with("mysql") {
+        "CONCAT(LENGTH(n.id), ':', n.id)"
+    } else {
+        "LENGTH(CAST(n.id AS TEXT)) || ':' || n.id"
     };
-    let mut ahead = ids("singles", "SELECT id FROM singles ORDER BY at, id LIMIT 60;");
-    ahead.append(&mut ids("notes", "SELECT id FROM notes ORDER BY id LIMIT 60;"));
+    let ids = |data: &'static str, rest: &str| -> Vec<(&'static str, u64)> {
+        let free =
+            format!("NOT EXISTS (SELECT 1 FROM retentiond_held h WHERE h.data = '{data}' AND h.row_key = {key})");
+        let sql = format!("SELECT n.id FROM {data} n {} LIMIT 60;", rest.replace("FREE", &free));
+        run_sql(url, &sql).lines().map(|id| (data, id.parse().unwrap())).collect()
+    };
+    let mut ahead = ids("singles", "WHERE FREE ORDER BY n.id");
+    ahead.append(&mut ids("notes", "JOIN parents p ON p.id = n.parent WHERE FREE ORDER BY p.at, p.id"));
     ahead
 }
 
