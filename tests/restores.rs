@@ -193,7 +193,7 @@ fn under_a_daemon(engine: Engine) {
     }
 }
 
-/// The last scheduled run of the job.
+/// The last run of the job.
 fn latest(shop: &Shop) -> serde_json::Value {
     let history = shop.run(&["history", "old", "-n", "1"]);
     history.json["runs"][0].clone()
