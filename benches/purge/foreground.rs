@@ -59,13 +59,13 @@ pub fn pgbench(bed: &Bed, purger: Option<&Purger>, pairs: u32) -> Slots {
         .spawn()
         .expect("pgbench starts");
     std::thread::sleep(Duration::from_millis(1500));
-    let (mut slots, mut times) = (Slots::default(), Vec::new());
+    let (mut slots, mut times, mut first) = (Slots::default(), Vec::new(), true);
     for pair in 0..pairs {
         for on in [pair % 2 == 0, pair % 2 == 1] {
             let begun = epoch();
             if on {
                 if let Some(purger) = purger {
-                    let run = slot(purger);
+                    let run = slot(purger, std::mem::take(&mut first));
                     slots.rows += run.rows;
                     slots.seconds += run.seconds;
                 } else {
@@ -88,8 +88,8 @@ pub fn pgbench(bed: &Bed, purger: Option<&Purger>, pairs: u32) -> Slots {
 }
 
 /// One run that is stopped at the end of its slot as an operator would stop it.
-fn slot(purger: &Purger) -> crate::purger::Run {
-    let (begun, mut child) = purger.start(false);
+fn slot(purger: &Purger, first: bool) -> crate::purger::Run {
+    let (begun, mut child) = if first { purger.start(false) } else { purger.go_on(false) };
     while begun.elapsed() < ON - Duration::from_millis(100) && child.try_wait().expect("our child").is_none() {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -108,6 +108,11 @@ impl Purger {
         if self.restored {
             self.forget();
         }
+        self.go_on(unpaced)
+    }
+
+    /// Starts the job once more on the same database.
+    pub fn go_on(&self, unpaced: bool) -> (Instant, Child) {
         let mut args = vec!["--format", "json", "run", "purge"];
         if unpaced {
             args.push("--unpaced");
