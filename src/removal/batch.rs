@@ -79,9 +79,11 @@ pub(crate) fn transact_in(
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
             enter(context, conn)?;
-            if let Some(last) = context.permit.last_batch(&node.store)
-                && !ledger::has(conn, &last)?
-            {
+            let known = match context.permit.last_batch(&node.store) {
+                Some(last) => held::learn_after(conn, &last)?,
+                None => held::learn(conn).map(|()| true)?,
+            };
+            if !known {
                 return Err(Undone::Failed(RemovalError::Refused(super::restored(&node.store))));
             }
         }
@@ -140,7 +142,7 @@ fn announce(context: &Context<'_>, conn: &mut Conn) -> Result<(), RemovalError> 
 pub(crate) fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
     match gate::enter(conn, &context.job, context.token) {
         // Behind the gate nobody can take the job over before this batch is committed.
-        Ok(()) if context.permit.holds() => Ok(held::learn(conn)?),
+        Ok(()) if context.permit.holds() => Ok(()),
         Ok(()) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),
@@ -168,22 +170,20 @@ fn write_ledger(
     id: &str,
     parts: &[Part],
 ) -> Result<(), StoreError> {
-    for (position, part) in parts.iter().filter(|part| part.rows > 0).enumerate() {
-        let row = LedgerRow {
-            batch: if position == 0 { id.to_owned() } else { format!("{id}.{position}") },
-            run: context.run.clone(),
-            job: context.job.clone(),
-            data: part.data.to_string(),
-            action: part.action.as_str().to_owned(),
-            rule: Some(task.rule.clone()),
-            rows: part.rows,
-            files: part.files,
-            cutoff: task.due.cutoff(),
-            written_at: context.clock.now(),
-        };
-        ledger::write(conn, &row)?;
-    }
-    Ok(())
+    let written_at = context.clock.now();
+    let rows = parts.iter().filter(|part| part.rows > 0).enumerate().map(|(position, part)| LedgerRow {
+        batch: if position == 0 { id.to_owned() } else { format!("{id}.{position}") },
+        run: context.run.clone(),
+        job: context.job.clone(),
+        data: part.data.to_string(),
+        action: part.action.as_str().to_owned(),
+        rule: Some(task.rule.clone()),
+        rows: part.rows,
+        files: part.files,
+        cutoff: task.due.cutoff(),
+        written_at,
+    });
+    ledger::write(conn, &rows.collect::<Vec<_>>())
 }
 
 /// Rows of an entry stayed although the database was told to remove them.

@@ -25,13 +25,15 @@ use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::store::target::Expr;
 use crate::store::target::statements;
-use crate::store::{Backend, Conn, ErrorKind};
+use crate::store::{Access, Backend, Conn, ErrorKind};
 
 /// Most parents of a batch.
 pub(super) const LARGEST: u64 = 1_000;
 /// On SQLite a batch that is slow for waiting for the disk is not made smaller than this for it: a commit alone may take
 /// longer than is aimed at, and one row a commit would never come to an end.
 const SMALLEST_SQLITE: u64 = 50;
+/// After a batch that took too long without, the children of so many batches are counted.
+const COUNTED: u32 = 100;
 /// A chain of references within one table is this long at most.
 const PASSES: u32 = 10_000;
 
@@ -43,6 +45,8 @@ struct Walk<'t> {
     throttle: Throttle,
     /// Rows are chosen in the transaction in which they go.
     at_once: bool,
+    /// In the transaction in which they go, the children of so many batches are counted before.
+    counted: u32,
 }
 
 /// Runs a task by lists of keys.
@@ -82,7 +86,7 @@ fn walk(
     let choice = Choice::new(graph, task, node, order);
     // Without an index the search for the next rows may take long, and no transaction waits for it.
     let at_once = unfiled && indexed.is_some() && choice.locks();
-    let mut walk = Walk { task, node, graph, choice, throttle, at_once };
+    let mut walk = Walk { task, node, graph, choice, throttle, at_once, counted: 0 };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
         if let Some(halt) = walk.pass(context, conn, done)? {
@@ -190,18 +194,21 @@ impl Walk<'_> {
         settle(context, trash, result)
     }
 
-    /// Chooses, locks and removes the next rows in one transaction.
+    /// Chooses, locks and removes the next rows in one transaction. How many children they have is asked only where a
+    /// batch before took too long without: counting costs a tenth of the whole, and most parents have few.
     fn remove_next(
-        &self,
+        &mut self,
         context: &mut Context<'_>,
         conn: &mut Conn,
         after: Option<&[Sealed]>,
     ) -> Result<Look, RemovalError> {
         let id = batch::next_id(context);
-        let (shared, mut seen) = (&*context, Look::Moved);
-        let committed = batch::transact(shared, conn, self.task, self.node, &id, |conn| {
+        let (shared, mut seen, uncounted) = (&*context, Look::Moved, self.counted == 0);
+        let access = if uncounted { Access::Brief } else { Access::ReadWrite };
+        let committed = batch::transact_in(shared, conn, self.task, self.node, (&id, access), |conn| {
             let chosen = self.choice.lock_next(conn, after, self.throttle.size()).map_err(Undone::Failed)?;
             seen = match chosen {
+                Some(chosen) if uncounted => Look::Batch(Box::new(chosen)),
                 Some(chosen) => {
                     look::weigh(shared, conn, (self.task, self.node, self.graph), chosen).map_err(Undone::Failed)?
                 }
@@ -213,6 +220,11 @@ impl Walk<'_> {
                 _ => Err(Undone::Again),
             }
         })?;
+        self.counted = match &committed {
+            // Too much at once, or somebody stood in the way: the same again, with care.
+            None if uncounted => COUNTED,
+            _ => self.counted.saturating_sub(1),
+        };
         Ok(match (committed, seen) {
             (Some(committed), Look::Batch(chosen)) => Look::Removed(committed, chosen.last),
             (None, Look::Batch(_)) => Look::Moved,

@@ -13,7 +13,8 @@ use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Double, HasSqlType, Nullable, Text};
 
-use super::conn::{Access, Backend, Conn, on};
+use super::access::Access;
+use super::conn::{Backend, Conn, on};
 use super::error::{ErrorKind, StoreError};
 use super::session::make_tables;
 use super::stmt::{Ident, Stmt, TypeName};

@@ -12,6 +12,7 @@ use diesel::{PgConnection, SqliteConnection};
 use diesel_async::AsyncMysqlConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 
+use super::access::Access;
 use super::error::{ErrorKind, StoreError};
 use super::held::Known;
 use super::stmt::{Stmt, TextRow};
@@ -112,18 +113,6 @@ pub struct Conn {
     pub(in crate::store) scope: Option<Arc<str>>,
     /// What was last learnt of legal holds, and whether that was in the transaction that is open.
     held: (Known, bool),
-}
-
-/// What a transaction may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reads one consistent snapshot; the database itself refuses writes.
-    ReadOnly,
-    /// Writes.
-    ReadWrite,
-    /// Writes, and sees rows as they were when it began: on PostgreSQL through one snapshot, on SQLite because nobody else
-    /// writes meanwhile. MariaDB has no such transaction for statements that write; there the rows must be locked first.
-    Snapshot,
 }
 
 impl Conn {
@@ -349,23 +338,13 @@ impl Conn {
     }
 
     fn begin(&mut self, access: Access) -> Result<(), StoreError> {
-        let sql = match (self.backend(), access) {
-            (Backend::Postgres, Access::ReadOnly) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            (Backend::Postgres, Access::ReadWrite) => "BEGIN READ WRITE",
-            (Backend::Postgres, Access::Snapshot) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
-            (Backend::Mysql, Access::ReadOnly) => {
-                // One snapshot for the whole preview; the session's READ COMMITTED comes back with the next transaction.
-                self.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
-                "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-            }
-            (Backend::Mysql, Access::ReadWrite | Access::Snapshot) => "START TRANSACTION READ WRITE",
-            (Backend::Sqlite, Access::ReadOnly) => {
-                self.batch("PRAGMA query_only=ON")?;
-                "BEGIN DEFERRED"
-            }
-            (Backend::Sqlite, Access::ReadWrite | Access::Snapshot) => "BEGIN IMMEDIATE",
-        };
-        let begun = self.batch(sql);
+        match (self.backend(), access) {
+            // One snapshot for the whole preview; the session's READ COMMITTED comes back with the next transaction.
+            (Backend::Mysql, Access::ReadOnly) => self.batch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?,
+            (Backend::Sqlite, Access::ReadOnly) => self.batch("PRAGMA query_only=ON")?,
+            _ => {}
+        }
+        let begun = self.batch(access.begins(self.backend()));
         if begun.is_err() && self.backend() == Backend::Sqlite && access == Access::ReadOnly {
             self.batch("PRAGMA query_only=OFF")?;
         }

@@ -41,6 +41,8 @@ pub const TABLE: &str = "retentiond_held";
 pub const OWN_CASE: &str = "report-";
 /// What stands in place of an entry's name in rows that say what a hold is about. No entry can be named so.
 const CRITERIA: &str = "?";
+/// What stands in place of an entry's name when the ledger knows a batch. No entry can be named so.
+const IN_LEDGER: &str = "!";
 /// A piece of a criterion, in characters; the column holds 400, of which the hold's id takes some.
 const PIECE: usize = 300;
 /// How long placing a hold waits for batches in flight.
@@ -112,18 +114,33 @@ impl Known {
 /// # Errors
 /// Outside a transaction, and when the database cannot be asked.
 pub fn learn(conn: &mut Conn) -> Result<(), StoreError> {
+    ask(conn, Stmt::new(KNOWN)).map(drop)
+}
+
+/// The same, and whether the ledger knows a batch: one question instead of two in each batch.
+///
+/// # Errors
+/// Those of [`learn`].
+pub fn learn_after(conn: &mut Conn, batch: &str) -> Result<bool, StoreError> {
+    let mut stmt = Stmt::new(KNOWN);
+    stmt.sql(" UNION ALL SELECT '").sql(IN_LEDGER).sql("' FROM retentiond_ledger WHERE batch = ").policy(batch);
+    ask(conn, stmt)
+}
+
+/// From each name to the next by the index, however many rows are held.
+const KNOWN: &str = "WITH RECURSIVE known (data) AS (SELECT min(data) FROM retentiond_held UNION ALL SELECT \
+                     (SELECT min(next.data) FROM retentiond_held next WHERE next.data > known.data) FROM known WHERE \
+                     known.data IS NOT NULL) SELECT data FROM known WHERE data IS NOT NULL";
+
+fn ask(conn: &mut Conn, stmt: Stmt) -> Result<bool, StoreError> {
     if !conn.is_in_transaction() {
         return Err(StoreError::new(ErrorKind::Other, "what is held can be known within a transaction only"));
     }
-    // From each name to the next by the index, however many rows are held.
-    let rows = conn.rows(&Stmt::new(
-        "WITH RECURSIVE known (data) AS (SELECT min(data) FROM retentiond_held UNION ALL SELECT (SELECT min(next.data) \
-         FROM retentiond_held next WHERE next.data > known.data) FROM known WHERE known.data IS NOT NULL) \
-         SELECT data FROM known WHERE data IS NOT NULL",
-    ))?;
-    let held = rows.iter().filter_map(|row| row.plain(0)).map(str::to_ascii_lowercase).collect();
-    conn.know_held(Known(Some(held)));
-    Ok(())
+    let rows = conn.rows(&stmt)?;
+    let mut names: BTreeSet<String> = rows.iter().filter_map(|row| row.plain(0)).map(str::to_ascii_lowercase).collect();
+    let in_ledger = names.remove(IN_LEDGER);
+    conn.know_held(Known(Some(names)));
+    Ok(in_ledger)
 }
 
 /// The cases that hold something here, each with its number of held rows.

@@ -86,24 +86,39 @@ pub fn version(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
     }
 }
 
-/// Writes a row; the caller has a transaction open.
+/// Writes rows; the caller has a transaction open.
 ///
 /// # Errors
-/// When it cannot be written: then the batch must not be committed.
-pub fn write(conn: &mut Conn, row: &LedgerRow) -> Result<(), StoreError> {
+/// When they cannot be written: then the batch must not be committed.
+pub fn write(conn: &mut Conn, rows: &[LedgerRow]) -> Result<(), StoreError> {
+    // Statements of a fixed number of rows stay prepared.
+    let (threes, rest) = rows.as_chunks::<3>();
+    for three in threes {
+        insert(conn, three)?;
+    }
+    let (twos, ones) = rest.as_chunks::<2>();
+    for two in twos {
+        insert(conn, two)?;
+    }
+    ones.iter().try_for_each(|row| insert(conn, std::array::from_ref(row)))
+}
+
+fn insert<const N: usize>(conn: &mut Conn, rows: &[LedgerRow; N]) -> Result<(), StoreError> {
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let values = (
-        retentiond_ledger::batch.eq(&row.batch),
-        retentiond_ledger::run.eq(&row.run),
-        retentiond_ledger::job.eq(&row.job),
-        retentiond_ledger::data.eq(&row.data),
-        retentiond_ledger::action.eq(&row.action),
-        retentiond_ledger::rule.eq(&row.rule),
-        retentiond_ledger::row_count.eq(signed(row.rows)),
-        retentiond_ledger::file_count.eq(signed(row.files)),
-        retentiond_ledger::cutoff.eq(row.cutoff.map(|at| at.naive_utc())),
-        retentiond_ledger::written_at.eq(row.written_at.naive_utc()),
-    );
+    let values = rows.each_ref().map(|row| {
+        (
+            retentiond_ledger::batch.eq(row.batch.clone()),
+            retentiond_ledger::run.eq(row.run.clone()),
+            retentiond_ledger::job.eq(row.job.clone()),
+            retentiond_ledger::data.eq(row.data.clone()),
+            retentiond_ledger::action.eq(row.action.clone()),
+            retentiond_ledger::rule.eq(row.rule.clone()),
+            retentiond_ledger::row_count.eq(signed(row.rows)),
+            retentiond_ledger::file_count.eq(signed(row.files)),
+            retentiond_ledger::cutoff.eq(row.cutoff.map(|at| at.naive_utc())),
+            retentiond_ledger::written_at.eq(row.written_at.naive_utc()),
+        )
+    });
     on!(conn, raw => diesel::insert_into(retentiond_ledger::table).values(values).execute(raw))
         .map(drop)
         .map_err(|error| StoreError::from_catalog(&error))

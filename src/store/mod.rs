@@ -1,5 +1,6 @@
 //! Everything that speaks SQL.
 
+mod access;
 pub mod bulk;
 pub mod capture;
 pub mod catalog;
@@ -19,7 +20,8 @@ pub mod stmt;
 pub mod target;
 pub mod url;
 
-pub use conn::{Access, Backend, Conn};
+pub use access::Access;
+pub use conn::{Backend, Conn};
 pub use error::{ErrorKind, StoreError};
 pub use pool::{Database, DatabaseSpec, PooledConn};
 pub use stmt::{Bind, Ident, Stmt, TextRow, TypeName};
