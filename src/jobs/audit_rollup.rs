@@ -39,6 +39,7 @@ mod across;
 mod archiving;
 mod calendar;
 mod checks;
+mod clustered;
 mod fold;
 mod next;
 mod proof;

@@ -21,6 +21,7 @@ use crate::removal::{
     refused_rows, transact_in,
 };
 use crate::store::sealed::{self, Keys, Whose};
+use crate::store::target::rollup::Lock;
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, copies};
 use crate::store::{Access, Conn, Database, PooledConn, StoreError, TextRow};
@@ -200,12 +201,12 @@ struct Rows {
 
 fn read(folding: &Folding, conn: &mut Conn, node: &Node, stretch: &Stretch) -> Result<Option<Rows>, RemovalError> {
     let rollup = &folding.rollup;
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, false, true))?;
+    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, Lock::Nothing, true))?;
     let rows = folding.count_of(&found);
     if rows == 0 {
         return Ok(None);
     }
-    let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows))?;
+    let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows, Lock::Nothing))?;
     let (key, mut keys): (_, Keys) = (node.key_operands(&node.own()), Vec::new());
     loop {
         let after = keys.last().cloned();

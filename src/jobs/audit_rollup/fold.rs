@@ -9,6 +9,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::clustered;
 use super::proof::Proof;
 use super::summary::Folding;
 use crate::archive::Manifest;
@@ -16,7 +17,7 @@ use crate::graph::Node;
 use crate::names::DataName;
 use crate::redact::Sealed;
 use crate::removal::{Committed, Context, Halt, Part, RemovalError, Undone, refused_rows};
-use crate::store::target::rollup::{Group, OTHER, Periods};
+use crate::store::target::rollup::{Group, Lock, OTHER, Periods};
 use crate::store::target::{Guarded, statements};
 use crate::store::{Backend, Conn, Stmt, StoreError, TextRow};
 
@@ -82,9 +83,13 @@ pub(super) fn fold(
     folded: &mut Folded,
 ) -> Result<Vec<Part>, Undone> {
     let rollup = &folding.rollup;
+    let narrower = clustered::by_key(conn, folding, node, stretch)?;
+    let stretch = narrower.as_ref().unwrap_or(stretch);
     let labels = stretch.periods.distinct();
     let by_deletion = stretch.by_deletion && archive.is_none() && rollup.only_counts();
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, true, !by_deletion))?;
+    // What goes into an archive is locked before it is written there, else by the statement that folds.
+    let (counting, folds) = if archive.is_some() { (Lock::Rows, Lock::Nothing) } else { (Lock::Nothing, Lock::Rows) };
+    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, counting, !by_deletion))?;
     let mut rows = folding.count_of(&found);
     if found.is_all_null() || (rows == 0 && !by_deletion) {
         return Ok(Vec::new());
@@ -111,9 +116,9 @@ pub(super) fn fold(
     let last = there.first().and_then(|row| row.count(1));
     let supplement = last.filter(|_| rollup.supplement.is_some()).map_or(0, |last| last + 1);
     if there.is_empty() || rollup.supplement.is_some() {
-        conn.execute(&rollup.fold(&stretch.periods, supplement, &stretch.rows))?;
+        conn.execute(&rollup.fold(&stretch.periods, supplement, &stretch.rows, folds))?;
     } else {
-        let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows))?;
+        let groups = conn.rows(&rollup.groups(&stretch.periods, &stretch.rows, folds))?;
         add_groups(folding, conn, &labels, groups)?;
     }
     if by_deletion {

@@ -100,10 +100,7 @@ impl Proof<'_> {
                     if before.checked_add(found) == Some(after) {
                         continue;
                     }
-                    return Err(match output.measure {
-                        Measure::Count => self.differs(name, folded),
-                        _ => wrong(self.node, name),
-                    });
+                    return Err(self.differs(name, folded));
                 }
                 Measure::Distinct(_) => {
                     let wanted = self.distinct.get(place).copied().flatten();
@@ -114,15 +111,15 @@ impl Proof<'_> {
                 Measure::First | Measure::Last | Measure::Least(_) | Measure::Greatest(_) => {}
             }
         }
-        self.compare_extremes(conn)
+        self.compare_extremes(conn, folded)
     }
 
-    fn compare_extremes(&self, conn: &mut Conn) -> Result<(), Undone> {
+    fn compare_extremes(&self, conn: &mut Conn, folded: &mut Folded) -> Result<(), Undone> {
         let rollup = &self.folding.rollup;
         let held = one(conn, &rollup.extremes_hold(self.labels, self.before.as_ref(), &self.found))?;
         let mut outputs = rollup.outputs.iter().enumerate();
         match outputs.find(|(place, _)| held.plain(*place) == Some("0")) {
-            Some((_, output)) => Err(wrong(self.node, output.into.name.as_str())),
+            Some((_, output)) => Err(self.differs(output.into.name.as_str(), folded)),
             None => Ok(()),
         }
     }

@@ -43,6 +43,12 @@ impl Guarded {
         Self(rows.and(free))
     }
 
+    /// Fewer of them.
+    #[must_use]
+    pub fn narrowed(self, only: Expr) -> Self {
+        Self(self.0.and(only))
+    }
+
     pub(super) fn condition(&self) -> &Expr {
         &self.0
     }

@@ -31,6 +31,24 @@ const DIMENSIONS: [&str; MOST] =
 const MEASURES: [&str; MOST] =
     ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15"];
 
+/// Whether a statement that reads rows locks them, so that later ones see the same. Only MariaDB and MySQL need it: the
+/// others have one snapshot for a transaction that writes, or one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// It only reads.
+    Nothing,
+    /// It locks what it reads.
+    Rows,
+}
+
+impl Lock {
+    fn write(self, stmt: &mut Stmt, backend: Backend) {
+        if self == Self::Rows && backend == Backend::Mysql {
+            stmt.sql(" FOR UPDATE");
+        }
+    }
+}
+
 /// How rows of one table become rows of another.
 #[derive(Clone, Debug)]
 pub struct Rollup {
@@ -57,10 +75,10 @@ pub type Group = Vec<Option<Sealed>>;
 
 impl Rollup {
     /// `INSERT INTO summary … SELECT … GROUP BY …`: folds the rows of a condition, each period and group into a new row.
-    pub fn fold(&self, periods: &Periods, supplement: i64, condition: &Guarded) -> Stmt {
+    pub fn fold(&self, periods: &Periods, supplement: i64, condition: &Guarded, lock: Lock) -> Stmt {
         let mut stmt = self.insert_head();
         self.folded(&mut stmt, periods, supplement);
-        self.of_rows(&mut stmt, periods, condition);
+        self.of_rows(&mut stmt, periods, condition, lock);
         self.group_by(&mut stmt, self.dimensions.len());
         stmt
     }
@@ -83,7 +101,7 @@ impl Rollup {
     }
 
     /// The same groups, read as text: the period's place among the distinct labels, dimensions, outputs.
-    pub fn groups(&self, periods: &Periods, condition: &Guarded) -> Stmt {
+    pub fn groups(&self, periods: &Periods, condition: &Guarded, lock: Lock) -> Stmt {
         let mut stmt = Stmt::new("SELECT CAST(r10.b AS ");
         stmt.sql(text_type(self.backend)).sql(")");
         for (dimension, name) in self.dimensions.iter().zip(DIMENSIONS) {
@@ -93,7 +111,7 @@ impl Rollup {
             dialect::read_expression(&mut stmt, &dimension.into, self.backend, &inner);
         }
         self.measures_as_text(&mut stmt);
-        self.of_rows(&mut stmt, periods, condition);
+        self.of_rows(&mut stmt, periods, condition, lock);
         self.group_by(&mut stmt, self.dimensions.len());
         stmt
     }
@@ -103,7 +121,7 @@ impl Rollup {
         let mut stmt = Stmt::new("SELECT CAST(r10.b AS ");
         stmt.sql(text_type(self.backend)).sql(")");
         self.measures_as_text(&mut stmt);
-        self.of_rows(&mut stmt, periods, condition);
+        self.of_rows(&mut stmt, periods, condition, Lock::Nothing);
         stmt.sql(" WHERE ");
         self.of_small_group(&mut stmt, periods, supplement, least);
         self.group_by(&mut stmt, 0);
@@ -140,14 +158,16 @@ impl Rollup {
         stmt
     }
 
-    /// `FROM (SELECT place of the period AS b, dimensions, values FROM rows WHERE …) r10`
-    fn of_rows(&self, stmt: &mut Stmt, periods: &Periods, condition: &Guarded) {
+    /// `FROM (SELECT place of the period AS b, dimensions, values FROM rows WHERE …) r10`. Here, and not behind `GROUP BY`,
+    /// MariaDB locks the rows of a table.
+    fn of_rows(&self, stmt: &mut Stmt, periods: &Periods, condition: &Guarded, lock: Lock) {
         stmt.sql(" FROM (SELECT ");
         self.row(stmt, periods);
         stmt.sql(" FROM ");
         self.source.write(stmt);
         stmt.sql(" WHERE ");
         condition.condition().write(stmt, self.backend);
+        lock.write(stmt, self.backend);
         stmt.sql(") r10");
     }
 

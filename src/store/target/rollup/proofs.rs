@@ -3,25 +3,25 @@
 use super::super::expr::separate;
 use super::super::held::Guarded;
 use super::super::statements::text_type;
-use super::{DIMENSIONS, MEASURES, Measure, Output, Periods, Rollup, around};
-use crate::store::catalog::TypeClass;
+use super::{DIMENSIONS, Lock, MEASURES, Measure, Output, Periods, Rollup, around};
+use crate::store::catalog::{Column, TypeClass};
 use crate::store::{Backend, Stmt, TextRow, dialect};
 
 impl Rollup {
-    /// Whether nothing but the number of rows and their first and last time is said of a group, and PostgreSQL finds those
-    /// two at the ends of an index: then only counting looks at each row.
+    /// Whether nothing but the number of rows and their first and last time is said of a group, and the database finds those
+    /// two in an index: then only counting looks at each row. On SQLite the deletion of a row costs so much more that
+    /// counting it before is nothing.
     pub fn only_counts(&self) -> bool {
         let says = |wanted: fn(&Measure) -> bool| self.outputs.iter().any(|output| wanted(&output.measure));
         let first_or_last = |measure: &Measure| matches!(measure, Measure::First | Measure::Last);
-        self.backend == Backend::Postgres
+        self.backend != Backend::Sqlite
             && says(|measure| matches!(measure, Measure::Count))
             && says(first_or_last)
             && !says(|measure| !matches!(measure, Measure::Count | Measure::First | Measure::Last))
     }
 
-    /// The totals over the rows of a condition, in the order of the outputs; with `lock` the rows are locked where that is
-    /// needed for the statements after it to see the same ones. Unless they are `counted`, their number is NULL.
-    pub fn totals_of_rows(&self, condition: &Guarded, lock: bool, counted: bool) -> Stmt {
+    /// The totals over the rows of a condition, in the order of the outputs. Unless they are `counted`, their number is NULL.
+    pub fn totals_of_rows(&self, condition: &Guarded, lock: Lock, counted: bool) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
         for (index, output) in self.outputs.iter().enumerate() {
             separate(&mut stmt, index, ", ");
@@ -50,9 +50,20 @@ impl Rollup {
         self.source.write(&mut stmt);
         stmt.sql(" WHERE ");
         condition.condition().write(&mut stmt, self.backend);
-        if lock && self.backend == Backend::Mysql {
-            stmt.sql(" FOR UPDATE");
+        lock.write(&mut stmt, self.backend);
+        stmt
+    }
+
+    /// The least and the greatest key of the rows of a condition, and how many they are.
+    pub fn ends_of_key(&self, key: &Column, condition: &Guarded) -> Stmt {
+        let mut stmt = Stmt::new("SELECT ");
+        for (before, after) in [("CAST(min(", ") AS "), ("), CAST(max(", ") AS ")] {
+            stmt.sql(before).append(&self.operand(key)).sql(after).sql(text_type(self.backend));
         }
+        stmt.sql("), CAST(count(*) AS ").sql(text_type(self.backend)).sql(") FROM ");
+        self.source.write(&mut stmt);
+        stmt.sql(" WHERE ");
+        condition.condition().write(&mut stmt, self.backend);
         stmt
     }
 
@@ -80,7 +91,7 @@ impl Rollup {
                 stmt.sql(", r10.").sql(dimension);
             }
             stmt.sql(", r10.").sql(name);
-            self.of_rows(&mut stmt, periods, condition);
+            self.of_rows(&mut stmt, periods, condition, Lock::Nothing);
             stmt.sql(" WHERE r10.").sql(name).sql(" IS NOT NULL");
             if let Some((supplement, least)) = small {
                 stmt.sql(" AND ");
