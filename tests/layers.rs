@@ -107,6 +107,7 @@ fn removal(sources: &[Source]) -> Vec<String> {
 const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
     ("src/store/target/statements.rs", "operators' rows: by `Guarded` conditions only"),
     ("src/store/capture.rs", "which triggers retentiond has installed"),
+    ("src/store/removing.rs", "the row of retentiond_actor that says who removes"),
     ("src/store/sealed.rs", "the keys of rows that are folded and not purged yet"),
     ("src/store/gate.rs", "retentiond's own gate"),
     ("src/store/held.rs", "the held rows themselves"),

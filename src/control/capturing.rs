@@ -5,21 +5,23 @@ use std::collections::BTreeMap;
 use super::failure::{Exit, Failure};
 use super::site::Site;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::document::Document;
+use crate::config::document::{Document, Entry};
 use crate::config::values::AuditMode;
 use crate::graph::stores::Stores;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, KeyForm, KeyLink, Node};
 use crate::names::StoreName;
-use crate::store::catalog::Catalog;
+use crate::store::capture::{self, Secret};
+use crate::store::catalog::{Catalog, Column};
 use crate::store::pool::PooledConn;
-use crate::store::target::capture::{CHANGES, Capture, Home, Values};
-use crate::store::{Backend, capture};
+use crate::store::target::capture::{CHANGES, Capture, Captured, Home, Values};
+use crate::store::{Backend, Conn, StoreError};
 
 /// A database whose changes are or are to be captured.
 pub struct Capturing {
     conn: PooledConn,
     catalog: Catalog,
     home: Home,
+    secret: Option<Secret>,
     wanted: Vec<Capture>,
 }
 
@@ -34,11 +36,53 @@ pub fn of_store(site: &Site, store: &StoreName) -> Result<Capturing, Failure> {
         .ok_or_else(|| Failure::new(Exit::Usage, format!("error: there is no database `{store}` in the file")))?;
     let mut conn = database.conn()?;
     let catalog = Catalog::read(&mut conn)?;
-    let wrong = |why: String| Failure::new(Exit::Configuration, format!("error: {why}"));
-    let home = Home::of(&catalog).map_err(wrong)?;
-    let wanted = captures(&site.loaded.document, &site.graph, store, &home);
-    let wanted = wanted.into_iter().collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    Ok(Capturing { conn, catalog, home, wanted })
+    let (home, secret) = at_home(&mut conn, &catalog)?;
+    let wanted = wanted(&site.loaded.document, &site.graph, store, &home)?;
+    Ok(Capturing { conn, catalog, home, secret, wanted })
+}
+
+/// Installs the captures of databases that were made a moment ago, where the file maps their tables of changes. What else is
+/// wrong with the file is for `check` to say.
+///
+/// # Errors
+/// When a database refuses, or a table cannot be captured.
+pub fn install_mapped(document: &Document, conns: BTreeMap<StoreName, &mut Conn>) -> Result<(), Failure> {
+    let mut conns: BTreeMap<StoreName, (&mut Conn, Catalog)> = conns
+        .into_iter()
+        .map(|(store, conn)| {
+            Ok((store, {
+                let catalog = Catalog::read(conn)?;
+                (conn, catalog)
+            }))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let catalogs = conns.iter().map(|(store, (_, catalog))| (store.clone(), catalog.clone())).collect();
+    let graph = Graph::build(document, &catalogs, &mut Diagnostics::default());
+    let maps = |store: &StoreName| {
+        let changes = |entry: &&Entry| entry.table.as_deref() == Some(CHANGES) && entry.store.as_ref() == Some(store);
+        document.data.values().any(|entry| changes(&entry))
+    };
+    for (store, (conn, catalog)) in conns.iter_mut().filter(|(store, _)| maps(store)) {
+        let (home, secret) = at_home(conn, catalog)?;
+        let wanted = wanted(document, &graph, store, &home)?;
+        let statements = capture::installation(conn, catalog, &home, (secret.as_ref(), &wanted))?;
+        capture::run(conn, &statements)?;
+    }
+    Ok(())
+}
+
+/// Where the tables of a capture are or are to be, and the key that its triggers know.
+fn at_home(conn: &mut Conn, catalog: &Catalog) -> Result<(Home, Option<Secret>), Failure> {
+    let secret = Secret::for_capture(conn, catalog)?;
+    Ok((Secret::known_to(secret.as_ref(), Home::of(catalog).map_err(wrong)?), secret))
+}
+
+fn wanted(document: &Document, graph: &Graph, store: &StoreName, home: &Home) -> Result<Vec<Capture>, Failure> {
+    captures(document, graph, store, home).into_iter().collect::<Result<Vec<_>, _>>().map_err(wrong)
+}
+
+fn wrong(why: String) -> Failure {
+    Failure::new(Exit::Configuration, format!("error: {why}"))
 }
 
 impl Capturing {
@@ -52,7 +96,8 @@ impl Capturing {
     /// # Errors
     /// When the database cannot be asked.
     pub fn installation(&mut self) -> Result<Vec<String>, Failure> {
-        Ok(capture::installation(&mut self.conn, &self.catalog, &self.home, &self.wanted)?)
+        let wanted = (self.secret.as_ref(), self.wanted.as_slice());
+        Ok(capture::installation(&mut self.conn, &self.catalog, &self.home, wanted)?)
     }
 
     /// Installs all of it.
@@ -101,10 +146,24 @@ fn captures(document: &Document, graph: &Graph, store: &StoreName, home: &Home) 
             continue;
         }
         let values = if said.contains(&AuditMode::Hash) { Values::Hashed } else { Values::Plain };
-        let capture = Capture::new(home, node.name.as_str(), &node.table, &node.key, values);
+        let person = person(graph, node);
+        let said = Captured { data: node.name.as_str(), key: &node.key, person: &person, values };
+        let capture = Capture::new(home, &node.table, said);
         found.push(capture.map_err(|why| format!("`{}` cannot be captured: {why}", node.name)));
     }
     found
+}
+
+/// The columns that hold the key of the person whom a row is about: that of the persons' own rows, or what names them by a
+/// key of one column. Of several kinds of person the first that an entry names counts.
+fn person(graph: &Graph, node: &Node) -> Vec<Column> {
+    if graph.people().values().any(|kind| kind.data.as_ref() == Some(&node.name)) {
+        return if node.key.len() == 1 { node.key.clone() } else { Vec::new() };
+    }
+    let whole = |link: &&KeyLink| link.form == KeyForm::Whole && link.condition.is_empty() && link.columns.len() == 1;
+    let mut links = node.persons.iter().filter(whole).peekable();
+    let kind = links.peek().map(|link| link.kind.clone());
+    links.filter(|link| Some(&link.kind) == kind.as_ref()).flat_map(|link| link.columns.clone()).collect()
 }
 
 /// Warns where the triggers that are there are not those that the file and the tables ask for.
@@ -122,6 +181,7 @@ pub(super) fn warn(
         if noted.is_empty() && live.is_empty() {
             continue;
         }
+        let home = Secret::known_to(Secret::of(&mut *database.conn()?, catalog)?.as_ref(), home);
         let wanted: Vec<Capture> = captures(document, graph, store, &home).into_iter().filter_map(Result::ok).collect();
         let help = format!("`retentiond audit capture {store} --apply` captures all of it");
         let mut warn = |path: [&str; 2], message: String| {

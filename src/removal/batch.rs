@@ -75,6 +75,7 @@ pub(crate) fn transact_in(
     let ledger = context.ledgers.get(&node.store).copied().unwrap_or_default();
     context.watch.look(conn, context.graph, node, task)?;
     announce(context, conn)?;
+    conn.announce_removal()?;
     let started = Instant::now();
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
@@ -87,10 +88,12 @@ pub(crate) fn transact_in(
                 return Err(Undone::Failed(RemovalError::Refused(super::restored(&node.store))));
             }
         }
+        conn.begin_removal()?;
         let parts = work(conn)?;
         if ledger {
             write_ledger(context, conn, task, id, &parts)?;
         }
+        conn.end_removal()?;
         Ok(parts)
     });
     let took = started.elapsed();

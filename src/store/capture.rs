@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use super::catalog::{Catalog, Partition, Table, Trigger};
 use super::session::make_tables;
 use super::target::TableRef;
-use super::target::capture::{CAPTURED, Capture, Home, KEY, PREFIX, drop_function, drop_trigger};
+use super::target::capture::{CAPTURED, CHANGES, Capture, Home, KEY, PREFIX, drop_function, drop_trigger};
 use super::{Backend, Conn, ErrorKind, Ident, Stmt, StoreError};
+use crate::redact::Sealed;
 
 /// The SQL that makes the tables.
 fn ddl(backend: Backend) -> &'static str {
@@ -17,6 +18,41 @@ fn ddl(backend: Backend) -> &'static str {
         Backend::Postgres => include_str!("../../migrations/store/postgres/2_capture.sql"),
         Backend::Mysql => include_str!("../../migrations/store/mysql/2_capture.sql"),
         Backend::Sqlite => include_str!("../../migrations/store/sqlite/2_capture.sql"),
+    }
+}
+
+/// The key of hashed values, by which triggers know retentiond's own removals, too.
+#[derive(Clone)]
+pub struct Secret {
+    text: Sealed<String>,
+    /// It is not in the database yet.
+    new: bool,
+}
+
+impl Secret {
+    /// That of a database; `None` on SQLite, which needs none, and where there is none yet.
+    ///
+    /// # Errors
+    /// When the database cannot be asked, or the role may not read it.
+    pub fn of(conn: &mut Conn, catalog: &Catalog) -> Result<Option<Self>, StoreError> {
+        if conn.backend() == Backend::Sqlite || !Home::is_there(catalog) {
+            return Ok(None);
+        }
+        Ok(conn.capture_key()?.map(|text| Self { text: Sealed::new(text), new: false }))
+    }
+
+    /// That of a database, or one of 256 random bits that is to become it.
+    ///
+    /// # Errors
+    /// As [`Secret::of`]; when there is no randomness.
+    pub fn for_capture(conn: &mut Conn, catalog: &Catalog) -> Result<Option<Self>, StoreError> {
+        let found = Self::of(conn, catalog)?;
+        if found.is_some() || conn.backend() == Backend::Sqlite { Ok(found) } else { random().map(Some) }
+    }
+
+    /// Where retentiond's own tables are, for triggers that know this key.
+    pub fn known_to(secret: Option<&Self>, home: Home) -> Home {
+        home.with_key(secret.map(|secret| secret.text.expose().as_str()))
     }
 }
 
@@ -53,17 +89,17 @@ pub fn installation(
     conn: &mut Conn,
     catalog: &Catalog,
     home: &Home,
-    wanted: &[Capture],
+    (secret, wanted): (Option<&Secret>, &[Capture]),
 ) -> Result<Vec<String>, StoreError> {
     let backend = conn.backend();
-    let there = Home::is_there(catalog);
     let mut statements: Vec<String> = Vec::new();
-    if !there {
+    if !Home::is_there(catalog) {
         let pieces = ddl(backend).split_inclusive(";\n").filter(|piece| piece.contains(';'));
         statements.extend(pieces.map(|piece| piece.trim().trim_end_matches(';').to_owned()));
     }
-    if backend != Backend::Sqlite && !(there && has_secret(conn)?) {
-        statements.push(secret(home)?.to_text(backend));
+    statements.extend(person_column(catalog, home).map(|stmt| stmt.to_text(backend)));
+    if let Some(secret) = secret.filter(|secret| secret.new) {
+        statements.push(keep(home, secret).to_text(backend));
     }
     statements.extend(strangers(conn, catalog, home, wanted)?);
     for capture in wanted {
@@ -71,6 +107,22 @@ pub fn installation(
         statements.extend(stmts.map(|stmt| stmt.to_text(backend)));
     }
     Ok(statements)
+}
+
+/// Adds the column that tables of changes of before lack: triggers would fail without it, and the application's writes too.
+fn person_column(catalog: &Catalog, home: &Home) -> Option<Stmt> {
+    let table = catalog.table(catalog.default_schema.as_deref(), CHANGES)?;
+    if table.column("person").is_some() {
+        return None;
+    }
+    let mut stmt = Stmt::new("ALTER TABLE ");
+    home.write(&mut stmt, CHANGES);
+    stmt.sql(match catalog.backend {
+        Backend::Postgres => " ADD COLUMN person VARCHAR(400)",
+        Backend::Mysql => " ADD COLUMN person VARCHAR(400) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        Backend::Sqlite => " ADD COLUMN person TEXT",
+    });
+    Some(stmt)
 }
 
 /// The statements that take all triggers away, and forget what was captured. What was written down stays.
@@ -147,24 +199,25 @@ fn forget(home: &Home, data: &str) -> Stmt {
     stmt
 }
 
-fn has_secret(conn: &mut Conn) -> Result<bool, StoreError> {
-    Ok(!conn.rows(&Stmt::new("SELECT 'yes' FROM retentiond_capture_key LIMIT 1"))?.is_empty())
-}
-
-/// The key of hashed values, where there is none yet: 256 random bits.
-fn secret(home: &Home) -> Result<Stmt, StoreError> {
+fn random() -> Result<Secret, StoreError> {
     use std::io::Read as _;
     let mut bytes = [0_u8; 32];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(|error| StoreError::new(ErrorKind::Other, format!("there is no randomness: {error}")))?;
-    let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Secret { text: Sealed::new(text), new: true })
+}
+
+/// Writes a new key down. Another one that came meanwhile stays: then `check` says that the triggers are not those that
+/// should be there, and a second `--apply` makes them.
+fn keep(home: &Home, secret: &Secret) -> Stmt {
     let mut stmt = Stmt::new("INSERT INTO ");
     home.write(&mut stmt, KEY);
     stmt.sql(" (secret) SELECT made.secret FROM (SELECT ")
-        .policy(secret)
+        .policy(secret.text.expose().as_str())
         .sql(" AS secret) made WHERE NOT EXISTS (SELECT 1 FROM ");
     home.write(&mut stmt, KEY);
     stmt.sql(")");
-    Ok(stmt)
+    stmt
 }

@@ -113,6 +113,7 @@ pub struct Conn {
     pub(in crate::store) scope: Option<Arc<str>>,
     /// What was last learnt of legal holds, and whether that was in the transaction that is open.
     held: (Known, bool),
+    pub(in crate::store) captures: super::removing::Captures,
 }
 
 impl Conn {
@@ -126,6 +127,7 @@ impl Conn {
             mariadb: None,
             scope: None,
             held: (Known::NOTHING, false),
+            captures: super::removing::Captures::Unknown,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod held;
 pub mod identity;
 pub mod ledger;
 pub mod pool;
+pub mod removing;
 pub mod sealed;
 mod session;
 pub mod state;

@@ -112,6 +112,7 @@ pub(in crate::store) fn restore(conn: &mut Conn) -> Result<(), StoreError> {
         conn.settle()?;
     }
     conn.know_held(Known::NOTHING);
+    conn.forget_removal()?;
     if conn.statement_millis() == STATEMENT_MILLIS { Ok(()) } else { conn.set_statement_timeout(STATEMENT_MILLIS) }
 }
 

@@ -238,3 +238,21 @@ fn what_is_printed_is_what_is_applied() {
         assert!(!again.contains("CREATE TABLE") && !again.contains("secret) SELECT"), "{db:?} {again}");
     }
 }
+
+/// A table of changes that was made before there were persons in it gets the column before the triggers need it.
+#[test]
+fn an_older_table_of_changes_gets_its_column() {
+    for db in ALL {
+        let small = Small::new(db, &[("people", "people", "")]);
+        small.apply();
+        small.program(&["audit", "capture", "main", "--remove"], 0);
+        small.sql(match db {
+            Db::Sqlite => "DROP INDEX retentiond_changes_person; ALTER TABLE retentiond_changes DROP COLUMN person;",
+            _ => "ALTER TABLE retentiond_changes DROP COLUMN person;",
+        });
+        small.apply();
+        assert_eq!(small.inserted("INSERT INTO people (id) VALUES ('a');"), ["people\ta"], "{db:?}");
+        let again = small.program(&["audit", "capture", "main"], 0);
+        assert!(!again.contains("ALTER TABLE"), "{db:?} {again}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What a trigger does: one `INSERT` for each kind of change.
 
-use super::{CHANGES, Capture, KEY, KINDS, Values};
+use super::{CHANGES, Capture, KEY, KINDS, REMOVES, Values};
 use crate::store::catalog::{Column, TypeClass};
 use crate::store::{Backend, Stmt};
 
@@ -11,6 +11,10 @@ impl Capture {
     /// The body of PostgreSQL's function.
     pub(super) fn postgres_body(&self) -> Stmt {
         let mut body = Stmt::new("\nBEGIN\n");
+        if let Some(proof) = &self.home.proof {
+            body.sql("  IF encode(sha256(convert_to(current_setting('retentiond.removes', true), 'UTF8')), 'hex') = ");
+            body.policy(proof.as_str()).sql(" THEN\n    RETURN NULL;\n  END IF;\n");
+        }
         for kind in KINDS {
             body.sql("  IF TG_OP = ").policy(kind.to_ascii_uppercase()).sql(" THEN\n    ");
             self.write_insert(&mut body, kind);
@@ -20,12 +24,30 @@ impl Capture {
         body
     }
 
-    /// `INSERT INTO retentiond_changes … SELECT now, who, kind, entry, key, attribute, value FROM (attributes) c WHERE …`
+    /// What a trigger of MariaDB or SQLite does, and when: not while retentiond itself removes rows.
+    pub(super) fn write_action(&self, stmt: &mut Stmt, kind: &'static str) {
+        if self.backend == Backend::Sqlite {
+            stmt.sql("WHEN NOT EXISTS (SELECT 1 FROM retentiond_actor WHERE name = ").policy(REMOVES).sql(") BEGIN ");
+        }
+        self.write_insert(stmt, kind);
+        if self.backend == Backend::Mysql
+            && let Some(proof) = &self.home.proof
+        {
+            stmt.sql(if kind == "delete" { " FROM DUAL WHERE " } else { " AND " });
+            stmt.sql("NOT (SHA2(@retentiond_removes, 256) <=> ").policy(proof.as_str()).sql(")");
+        }
+        if self.backend == Backend::Sqlite {
+            stmt.sql("; END");
+        }
+    }
+
+    /// `INSERT INTO retentiond_changes … SELECT now, who, kind, entry, key, person, attribute, value FROM (attributes) c
+    /// WHERE …`
     pub(super) fn write_insert(&self, stmt: &mut Stmt, kind: &'static str) {
         let row = if kind == "delete" { "OLD." } else { "NEW." };
         stmt.sql("INSERT INTO ");
         self.home.write(stmt, CHANGES);
-        stmt.sql(" (changed_at, actor, action, data, row_key, attribute, new_value) SELECT ");
+        stmt.sql(" (changed_at, actor, action, data, row_key, person, attribute, new_value) SELECT ");
         stmt.sql(match self.backend {
             Backend::Postgres => {
                 "clock_timestamp(), left(COALESCE(NULLIF(current_setting('retentiond.actor', true), ''), session_user), 200), "
@@ -40,6 +62,8 @@ impl Capture {
         });
         stmt.policy(kind).sql(", ").policy(self.data.as_str()).sql(", ");
         self.write_key(stmt, row);
+        stmt.sql(", ");
+        self.write_person(stmt, row);
         if kind == "delete" {
             stmt.sql(", '*', NULL");
             return;
@@ -79,6 +103,22 @@ impl Capture {
         };
         stmt.sql("CASE WHEN CHAR_LENGTH(").append(&key).sql(") <= 400 THEN ").append(&key);
         stmt.sql(" ELSE ").sql(hash).append(&key).sql(end);
+    }
+
+    /// The key of the person whom the row names; of several, the first that is set. What is cut off a very long one makes it
+    /// nobody's.
+    fn write_person(&self, stmt: &mut Stmt, row: &'static str) {
+        if self.person.is_empty() {
+            stmt.sql("NULL");
+            return;
+        }
+        let cut = self.backend != Backend::Sqlite;
+        stmt.sql(if cut { "LEFT(COALESCE(" } else { "COALESCE(" });
+        for column in &self.person {
+            self.as_text(stmt, column, row);
+            stmt.sql(", ");
+        }
+        stmt.sql(if cut { "NULL), 400)" } else { "NULL)" });
     }
 
     fn whole_key(&self, row: &'static str) -> Stmt {

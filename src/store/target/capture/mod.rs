@@ -2,7 +2,7 @@
 //!
 //! A trigger is one statement for each of insert, update and delete, in terms of the columns as the catalog shows them: an
 //! insert yields a row for each attribute that has a value, an update one for each attribute that changed, a deletion one
-//! row. Who did it is what the application says (`retentiond.actor` on PostgreSQL, `@retentiond_actor` on MariaDB, the table
+//! row. Whom it is about is the key of the person whom the row names. Who did it is what the application says (`retentiond.actor` on PostgreSQL, `@retentiond_actor` on MariaDB, the table
 //! `retentiond_actor` on SQLite), else the database user. Such SQL takes no bound values: names and types come from the
 //! catalog, and what stands between quotes is checked by [`Capture::new`].
 //!
@@ -10,6 +10,9 @@
 //! their columns, so that a capture refuses no write. On PostgreSQL the function runs as who installed it: it names the
 //! tables with their schema, looks for functions in `pg_catalog` first and in temporary tables last, and nobody else may
 //! call it. Test: `capture`.
+//!
+//! What retentiond itself removes or anonymises is in its ledger and its trail, and is not captured: a change row for each
+//! would name, for as long as changes are kept, who was erased ([`crate::store::removing`]).
 //!
 //! What no trigger sees: cascades of MariaDB's foreign keys, `TRUNCATE`, and `REPLACE` on SQLite without
 //! `recursive_triggers`.
@@ -30,6 +33,8 @@ pub const CAPTURED: &str = "retentiond_captured";
 pub const KEY: &str = "retentiond_capture_key";
 /// SQLite: who writes.
 pub const ACTOR: &str = "retentiond_actor";
+/// SQLite: who writes while retentiond removes rows.
+pub const REMOVES: &str = "retentiond:removes";
 /// What triggers and their functions are called.
 pub const PREFIX: &str = "retentiond_capture_";
 
@@ -50,6 +55,8 @@ pub struct Home {
     backend: Backend,
     /// PostgreSQL's schema.
     schema: Option<Ident>,
+    /// What a session of retentiond's proves itself by: the hash of what only who may read the key can say.
+    proof: Option<String>,
 }
 
 impl Home {
@@ -62,7 +69,13 @@ impl Home {
         if catalog.backend == Backend::Postgres && schema.is_none() {
             return Err("the role's search_path names no schema for the table of changes".to_owned());
         }
-        Ok(Self { backend: catalog.backend, schema })
+        Ok(Self { backend: catalog.backend, schema, proof: None })
+    }
+
+    /// The same, where this is the key of hashed values: triggers then pass over what sessions that know it remove.
+    #[must_use]
+    pub fn with_key(self, secret: Option<&str>) -> Self {
+        Self { proof: secret.map(|secret| hex(&Sha256::digest(password(secret)), 32)), ..self }
     }
 
     /// Whether all tables of a capture are there.
@@ -90,8 +103,22 @@ pub struct Capture {
     at: TableRef,
     label: String,
     key: Vec<Column>,
+    person: Vec<Column>,
     columns: Vec<Column>,
     values: Values,
+}
+
+/// What is said of a table whose changes are captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    /// The entry.
+    pub data: &'a str,
+    /// Its key.
+    pub key: &'a [Column],
+    /// The columns that hold the key of the person whom a row is about.
+    pub person: &'a [Column],
+    /// How values are written down.
+    pub values: Values,
 }
 
 impl Capture {
@@ -99,7 +126,7 @@ impl Capture {
     ///
     /// # Errors
     /// Why it cannot be captured.
-    pub fn new(home: &Home, data: &str, table: &Table, key: &[Column], values: Values) -> Result<Self, String> {
+    pub fn new(home: &Home, table: &Table, said: Captured<'_>) -> Result<Self, String> {
         let name = table.label();
         if name.contains(['\'', '\\', '$']) {
             return Err(format!("the name of table `{name}` has a quote, a backslash or a dollar in it"));
@@ -113,12 +140,13 @@ impl Capture {
         Ok(Self {
             backend: home.backend,
             home: home.clone(),
-            data: data.to_owned(),
+            data: said.data.to_owned(),
             at: TableRef::of(table),
             label: name,
-            key: key.to_vec(),
+            key: said.key.to_vec(),
+            person: said.person.to_vec(),
             columns: table.columns.clone(),
-            values,
+            values: said.values,
         })
     }
 
@@ -139,9 +167,9 @@ impl Capture {
             Backend::Mysql | Backend::Sqlite => KINDS
                 .iter()
                 .map(|kind| {
-                    let mut insert = Stmt::default();
-                    self.write_insert(&mut insert, kind);
-                    (self.trigger(kind), insert.to_text(self.backend))
+                    let mut action = Stmt::default();
+                    self.write_action(&mut action, kind);
+                    (self.trigger(kind), action.to_text(self.backend))
                 })
                 .collect(),
         }
@@ -158,8 +186,7 @@ impl Capture {
         if PREFIX.len() + self.data.len() <= most {
             return format!("{PREFIX}{}", self.data);
         }
-        let hash = Sha256::digest(&self.data);
-        let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(&self.data), 4);
         let begin: String = self.data.chars().take(most - PREFIX.len() - 9).collect();
         format!("{PREFIX}{begin}_{hash}")
     }
@@ -174,7 +201,7 @@ impl Capture {
         for stmt in self.install() {
             hash.update(stmt.to_text(self.backend));
         }
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize(), 16)
     }
 
     /// The statements that install the triggers; none of theirs is there yet.
@@ -226,15 +253,18 @@ impl Capture {
         });
         self.at.write(&mut stmt);
         stmt.sql(" FOR EACH ROW ");
-        if self.backend == Backend::Sqlite {
-            stmt.sql("BEGIN ");
-        }
-        self.write_insert(&mut stmt, kind);
-        if self.backend == Backend::Sqlite {
-            stmt.sql("; END");
-        }
+        self.write_action(&mut stmt, kind);
         stmt
     }
+}
+
+/// What a session says before it removes rows: it follows from the key, and nothing of the key follows from it.
+pub fn password(secret: &str) -> String {
+    hex(&Sha256::digest(format!("retentiond removes {secret}")), 32)
+}
+
+fn hex(bytes: &[u8], most: usize) -> String {
+    bytes.iter().take(most).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Takes a trigger away, whoever it was made for.
