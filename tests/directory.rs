@@ -61,9 +61,10 @@ impl Center {
         tables.iter().map(dump).collect()
     }
 
-    /// Time passes since users were first seen to be gone.
+    /// Time passes since users were first seen to be gone, and captured changes, which name them too, have expired.
     fn days_pass(&self) {
         self.sql("state", "UPDATE gone_persons SET first_seen = '2020-01-01 00:00:00';");
+        self.forget_changes();
     }
 
     /// Somebody with relations and a directory entry, to whom nothing else refers.
@@ -268,6 +269,7 @@ fn what_is_switched_off_goes() {
 fn a_hold_keeps_what_is_left_of_a_user() {
     let center = small(Db::Sqlite).settled();
     center.hire(900_001);
+    center.forget_changes();
     let add = ["hold", "add", "court", "--user", "900001", "--why", "asked", "--format", "json"];
     let held = center.project.run(&add).expect_code(0).json();
     assert_eq!((&held["rows"]["configuration"], &held["rows"]["directory"]), (&4.into(), &1.into()), "{held:#?}");

@@ -2,6 +2,8 @@
 //!
 //! Every step is the command that an operator would type, run as a process of its own with the shipped `jobs.toml`.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,13 +97,14 @@ pub fn demo(_cli: &Cli, args: &DemoArgs) -> Result<Exit, Failure> {
             .collect()
     };
     expect(settled(&again) == settled(&after) && again.files == after.files, "a second run changes nothing")?;
+    stage.changes()?;
     stage.report()?;
     stage.people()?;
     stage.customer()?;
     stage.run("What was done is remembered.", &["history", "-n", "12"], &[0])?;
     stage.audit()?;
     say!(
-        "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing; a customer was erased, and the receipt names nobody."
+        "\nShown: a braked run changed nothing; an approved plan passed once; the plan's rules and no others were applied; a second run changed nothing; changes of the application were captured, and removals were not; a customer was erased, and the receipt names nobody."
     );
     say!("Look around: RETENTIOND_CONFIG={} in {}", stage.policy.display(), directory.display());
     Ok(Exit::Done)

@@ -10,9 +10,10 @@ use super::Cli;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::control::site::load;
-use crate::control::{Exit, Failure};
+use crate::control::{Exit, Failure, capturing};
 use crate::demo::{self, Options, Size, Summary};
 use crate::files;
+use crate::names::{BadName, StoreName};
 use crate::plan::grouped;
 use crate::store::pool::{Database, DatabaseSpec, PooledConn};
 use crate::store::url::StoreUrl;
@@ -71,8 +72,14 @@ pub fn fill(loaded: &Loaded, options: &Options, with_files: bool) -> Result<Summ
     let mut targets: BTreeMap<&'static str, &mut Conn> =
         connections.iter_mut().map(|(&store, conn)| (store, &mut **conn)).collect();
     let folder = recordings.as_deref().filter(|_| with_files);
-    demo::seed(&mut targets, folder, options, &mut |_| {})
-        .map_err(|error| Failure::new(Exit::Failed, format!("error: the contact centre cannot be generated: {error}")))
+    let failed =
+        |error: String| Failure::new(Exit::Failed, format!("error: the contact centre cannot be generated: {error}"));
+    let summary = demo::seed(&mut targets, folder, options, &mut |_| {}).map_err(|error| failed(error.to_string()))?;
+    // What is generated is no change of anybody's: from here on changes are captured.
+    let named = targets.into_iter().map(|(store, conn)| Ok((store.parse::<StoreName>()?, conn)));
+    let named = named.collect::<Result<_, BadName>>().map_err(|error| failed(error.to_string()))?;
+    capturing::install_mapped(&loaded.document, named)?;
+    Ok(summary)
 }
 
 fn address(loaded: &Loaded, store: &str) -> Result<StoreUrl, Failure> {

@@ -65,6 +65,14 @@ pub fn delete_account(conn: &mut Conn) -> Result<(), StoreError> {
     install_schema(conn, include_str!("../../migrations/contact_center/delete_account.sql"))
 }
 
+/// Corrects one user's entry in an SQLite directory, as the application does it where changes are captured.
+///
+/// # Errors
+/// What the database said.
+pub fn correct_entry(conn: &mut Conn) -> Result<(), StoreError> {
+    install_schema(conn, include_str!("../../migrations/contact_center/correct_entry.sql"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

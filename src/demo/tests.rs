@@ -246,7 +246,11 @@ fn the_policy_names_only_tables_and_columns_that_exist() {
     let jobs = policy["jobs"].as_table().unwrap();
     // Summaries are made by their job, not by the generator; `check` holds them against the live table.
     let summaries: Vec<&str> = jobs.values().filter_map(|job| job.get("into")?.as_str()).collect();
-    for (name, entry) in data.iter().filter(|(name, _)| !summaries.contains(&name.as_str())) {
+    // Tables of captured changes are made with their triggers, when the generator is done.
+    let generated = |name: &str, entry: &toml::Value| {
+        !summaries.contains(&name) && entry["table"].as_str() != Some(crate::store::target::capture::CHANGES)
+    };
+    for (name, entry) in data.iter().filter(|(name, entry)| generated(name, entry)) {
         let table = Table::ALL.iter().find(|table| Some(table.name()) == entry["table"].as_str()).unwrap();
         assert_eq!(entry["store"].as_str(), Some(table.store()), "{name}");
         let column = |column: &str| assert!(table.columns().contains(&column), "{name}: {column}");

@@ -10,6 +10,9 @@ use crate::support::{self, Project, run_sql};
 pub const STORES: [&str; 7] =
     ["configuration", "directory", "operative", "outbound", "monitoring", "reporting", "history"];
 
+/// Those whose changes are captured.
+pub const CAPTURED: [&str; 4] = ["configuration", "directory", "operative", "outbound"];
+
 /// The shipped policy.
 pub const POLICY: &str = include_str!("../../jobs.toml");
 
@@ -59,6 +62,13 @@ impl Center {
     pub fn sql(&self, store: &str, sql: &str) -> String {
         let truth = if self.db == Db::Postgres { ("true", "false") } else { ("1", "0") };
         run_sql(&self.urls[store], &sql.replace("{yes}", truth.0).replace("{no}", truth.1))
+    }
+
+    /// Captured changes are gone, as if they had expired: for tests that are about other rows.
+    pub fn forget_changes(&self) {
+        for store in CAPTURED {
+            self.sql(store, "DELETE FROM retentiond_changes;");
+        }
     }
 
     /// The number that a query gives.
