@@ -5,104 +5,14 @@ mod support;
 
 #[path = "reports_mailed/desk.rs"]
 mod desk;
+#[path = "roles/office.rs"]
+mod office;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use desk::{CANARY, Desk};
-use support::Output;
-
-/// Groups that every Debian has, in place of a site's own.
-const ROLES: &str =
-    "\n[roles]\noperator = \"daemon\"\ndpo = [\"games\", \"legal\"]\nauditor = \"mail\"\nadministrator = \"news\"\n";
-
-struct Office {
-    desk: Desk,
-    daemon: Child,
-}
-
-impl Office {
-    fn open() -> Self {
-        Self::with(|policy, _| policy)
-    }
-
-    /// Two tenants, each with a shop of its own.
-    fn of_tenants() -> Self {
-        Self::with(|policy, desk| {
-            std::fs::copy(desk.project.path("shop.db"), desk.project.path("b.db")).unwrap();
-            let shop = format!("url = \"sqlite:{}\"\n", desk.project.path("shop.db").display());
-            let other = format!("url = \"sqlite:{}\"\n", desk.project.path("b.db").display());
-            let tenants = format!("[tenants.a.stores.shop]\n{shop}[tenants.b.stores.shop]\n{other}[people.user]");
-            policy.replacen(&shop, "", 1).replacen("[people.user]", &tenants, 1)
-        })
-    }
-
-    fn with(change: impl Fn(String, &Desk) -> String) -> Self {
-        let desk = Desk::new("allow_plain = true\n");
-        let policy = std::fs::read_to_string(desk.project.path("jobs.toml")).unwrap();
-        desk.project.write("jobs.toml", change(policy, &desk) + ROLES);
-        let daemon = desk.project.spawn(&["serve", "--socket", "control.sock", "--log", "warn"]);
-        let office = Self { desk, daemon };
-        let until = Instant::now() + Duration::from_secs(60);
-        while !office.desk.project.path("control.sock").exists() {
-            assert!(Instant::now() < until, "the daemon makes its socket");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // Others may reach the socket, and nothing else that is here.
-        let open = |name: &str, mode| {
-            std::fs::set_permissions(office.desk.project.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
-        };
-        open(".", 0o711);
-        for private in ["jobs.toml", "state.db", "shop.db"] {
-            open(private, 0o600);
-        }
-        office
-    }
-
-    /// What anybody may ask of a socket, asked by root.
-    fn root_says(&self, args: &[&str]) -> Output {
-        self.desk.project.run(&[args, &["--socket", "control.sock"]].concat())
-    }
-
-    /// The records of a type in the trail, oldest first.
-    fn records(&self, kind: &str) -> Vec<serde_json::Value> {
-        let shown = self.desk.project.run(&["audit", "show", "--type", kind, "--format", "json"]).expect_code(0).json();
-        shown["records"].as_array().unwrap_or_else(|| panic!("{shown}")).clone()
-    }
-
-    /// A command of somebody who is in this group, and in no other.
-    fn says(&self, group: &str, args: &[&str]) -> Output {
-        let entry = Command::new("getent").args(["group", group]).output().unwrap().stdout;
-        let entry = String::from_utf8(entry).unwrap();
-        let number = entry.split(':').nth(2).unwrap_or_else(|| panic!("Debian has a group {group}"));
-        let socket = self.desk.project.path("control.sock");
-        let started = Instant::now();
-        let child = Command::new("setpriv")
-            .args(["--reuid=65534", &format!("--regid={number}"), "--clear-groups", "--"])
-            .arg(env!("CARGO_BIN_EXE_retentiond"))
-            .args(args)
-            .arg("--socket")
-            .arg(&socket)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("RETENTIOND_CONFIG", self.desk.project.path("jobs.toml"))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        support::project::finish(started, child)
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        drop(self.daemon.kill());
-        drop(self.daemon.wait());
-    }
-}
+use office::Office;
 
 #[test]
 fn each_role_may_do_what_is_its_own_and_nothing_else() {
@@ -145,9 +55,68 @@ fn each_role_may_do_what_is_its_own_and_nothing_else() {
     let roles: Vec<_> = office.records("report.requested").iter().map(|record| record["actor"].clone()).collect();
     let by = |role: &str| serde_json::json!({ "role": role, "uid": 65534 });
     assert_eq!(roles, [by("dpo"), by("administrator"), by("dpo")]);
-    let refusals = office.records("refusal");
-    assert!(refusals.iter().any(|record| record["actor"] == by("auditor")));
-    assert!(refusals.iter().any(|record| record["d"]["command"] == "hold add"));
+    assert!(office.records("refusal").iter().any(|record| record["actor"] == by("auditor")));
+}
+
+/// Whoever lacks the role is told which it takes, and that they asked is in the trail, with their number.
+#[test]
+fn every_command_that_is_refused_is_recorded() {
+    let office = Office::open();
+    let all = ["daemon", "games", "mail", "news", "nogroup"];
+    let commands: &[(&str, &[&str], &[&str])] = &[
+        ("status", &["status"], &["nogroup"]),
+        ("jobs", &["jobs"], &["nogroup"]),
+        ("history", &["history"], &["nogroup"]),
+        ("report list", &["report", "list"], &["nogroup"]),
+        ("plan", &["plan"], &["games", "mail", "news", "nogroup"]),
+        ("run", &["run", "--all"], &["games", "mail", "news", "nogroup"]),
+        ("run", &["run", "contacts", "--release-brake", "max_rows"], &["games", "mail", "news", "nogroup"]),
+        ("approve", &["approve", "contacts", "000000000000"], &["games", "mail", "news", "nogroup"]),
+        ("pause", &["pause"], &["games", "mail", "news", "nogroup"]),
+        ("resume", &["resume"], &["games", "mail", "news", "nogroup"]),
+        ("reload", &["reload"], &["games", "mail", "news", "nogroup"]),
+        ("accept-clock", &["accept-clock"], &["games", "mail", "news", "nogroup"]),
+        ("archive list", &["archive", "list"], &["games", "news", "nogroup"]),
+        ("audit show", &["audit", "show"], &["daemon", "games", "news", "nogroup"]),
+        ("audit verify", &["audit", "verify"], &["daemon", "games", "news", "nogroup"]),
+        ("audit export", &["audit", "export"], &["daemon", "games", "news", "nogroup"]),
+        ("hold list", &["hold", "list"], &["daemon", "news", "nogroup"]),
+        ("hold add", &["hold", "add", "c", "--user", "1", "--why", "court"], &["daemon", "mail", "news", "nogroup"]),
+        ("hold release", &["hold", "release", "c"], &["daemon", "mail", "news", "nogroup"]),
+        ("report", &["report", "--user", "1"], &["daemon", "mail", "nogroup"]),
+        ("report", &["report", "--customer", "email=eve@example.net"], &["daemon", "mail", "news", "nogroup"]),
+        ("report resend", &["report", "resend", "r1"], &["daemon", "mail", "news", "nogroup"]),
+        ("report extend", &["report", "extend", "r1", "--why", "x"], &["daemon", "mail", "news", "nogroup"]),
+        ("report close", &["report", "close", "r1", "--why", "x"], &["daemon", "mail", "news", "nogroup"]),
+        ("erase", &["erase", "--user", "1", "--dry-run"], &["daemon", "mail", "news", "nogroup"]),
+    ];
+    let role = |group: &str| match group {
+        "daemon" => "operator",
+        "games" => "dpo",
+        "mail" => "auditor",
+        "news" => "administrator",
+        _ => "",
+    };
+    let mut expected = Vec::new();
+    for (command, args, refused) in commands {
+        for group in refused.iter() {
+            let said = office.says(group, args);
+            assert_eq!(said.code, Some(4), "{group} {args:?}: {said:?}");
+            let (_, needed) = said.stderr.split_once("needs the role ").unwrap_or_else(|| panic!("{said:?}"));
+            // The roles that are named are those of whoever is not refused, and no others.
+            for other in all.iter().filter(|other| **other != "nogroup") {
+                let named = needed.split([' ', '(']).any(|word| word == role(other));
+                assert_eq!(named, !refused.contains(other), "{group} {args:?}: {said:?}");
+            }
+            assert!(said.stdout.is_empty() && needed.is_ascii(), "{said:?}");
+            expected.push((*command).to_owned());
+        }
+    }
+    let recorded = office.records("refusal");
+    assert!(recorded.iter().all(|record| record["actor"]["uid"] == 65534 && !record.to_string().contains("eve@")));
+    let recorded: Vec<&str> = recorded.iter().map(|record| record["d"]["command"].as_str().unwrap()).collect();
+    assert_eq!(recorded, expected);
+    assert_eq!(office.desk.sql("SELECT count(*) FROM contacts;").trim(), "2", "nothing was done");
 }
 
 #[test]

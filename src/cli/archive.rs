@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{Cli, Format, named_jobs, no_such_job};
-use crate::archive::{Keys, Shelved};
-use crate::control::archives::{self, Cabinet};
+use super::{Cli, Format, SocketArgs, remote};
+use crate::archive::Keys;
+use crate::control::archives;
+use crate::control::archives::show::{self, Found, broken, each};
 use crate::control::site::open_state;
 use crate::control::{Exit, Failure};
+use crate::daemon::socket::Ask;
 use crate::graph::stores::Stores;
 use crate::names::JobName;
 use crate::plan::grouped;
@@ -18,6 +19,8 @@ use crate::plan::grouped;
 pub(super) struct ArchiveArgs {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,10 +61,15 @@ enum What {
 /// Does what the subcommand says.
 pub(super) fn archive(cli: &Cli, args: &ArchiveArgs) -> Result<Exit, Failure> {
     match &args.what {
-        What::List { jobs } => Ok(list(cli, &cabinets(cli, jobs)?)),
+        What::List { jobs } => {
+            if let Some(place) = remote::place(cli, &args.socket) {
+                return remote::show(cli, &place, Ask::ArchiveList { jobs: jobs.clone() });
+            }
+            Ok(remote::tell(cli, &show::list(&show::of_parts(&cli.parts()?, jobs)?)))
+        }
         What::Verify { jobs, identity } => {
             let keys = keys(identity.as_ref())?;
-            Ok(verify(cli, &cabinets(cli, jobs)?, &keys))
+            Ok(verify(cli, &show::of_parts(&cli.parts()?, jobs)?, &keys))
         }
         What::Restore { job, into, batch, identity } => {
             let keys = keys(identity.as_ref())?;
@@ -84,81 +92,6 @@ pub(super) fn archive(cli: &Cli, args: &ArchiveArgs) -> Result<Exit, Failure> {
 fn keys(identity: Option<&PathBuf>) -> Result<Keys, Failure> {
     let read = identity.map(|path| Keys::read(path)).transpose();
     Ok(read.map_err(|why| Failure::new(Exit::Usage, format!("error: --identity: {why}")))?.unwrap_or_default())
-}
-
-/// A job's archives, and the zone that their time is counted in.
-type Found = (Cabinet, chrono_tz::Tz);
-
-/// The archives of the jobs that were named, or of all; of each tenant that is meant.
-fn cabinets(cli: &Cli, jobs: &[JobName]) -> Result<Vec<Found>, Failure> {
-    let (mut found, mut meant) = (Vec::new(), false);
-    for part in &cli.parts()? {
-        let Some(jobs) = named_jobs(part, jobs) else { continue };
-        meant = true;
-        let (stores, _) = Stores::open(&part.document);
-        let zone = part.document.timezone;
-        found.extend(archives::cabinets(&part.document, &stores, &jobs)?.into_iter().map(|cabinet| (cabinet, zone)));
-    }
-    if meant { Ok(found) } else { Err(no_such_job(jobs)) }
-}
-
-fn each(cabinets: &[Found]) -> impl Iterator<Item = (&Cabinet, &Shelved, Option<String>)> {
-    cabinets.iter().flat_map(|(cabinet, zone)| {
-        cabinet.folder.shelved.iter().map(move |shelved| {
-            let at = cabinet.keep.as_ref().and_then(|keep| shelved.expires(keep, *zone));
-            (cabinet, shelved, at.map(|at| at.format("%Y-%m-%d").to_string()))
-        })
-    })
-}
-
-/// What is no whole archive, as text.
-fn broken(cabinets: &[Found]) -> Vec<String> {
-    let all = cabinets.iter().flat_map(|(cabinet, _)| &cabinet.folder.broken);
-    all.map(ToString::to_string).collect()
-}
-
-fn list(cli: &Cli, cabinets: &[Found]) -> Exit {
-    let broken = broken(cabinets);
-    let exit = if broken.is_empty() { Exit::Done } else { Exit::Failed };
-    if cli.format == Format::Json {
-        let archives: Vec<_> = each(cabinets)
-            .map(|(cabinet, shelved, expires)| {
-                serde_json::json!({
-                    "job": cabinet.job, "store": cabinet.store, "file": shelved.file(), "pending": shelved.pending,
-                    "attended": cabinet.keep.is_some(), "expires": expires, "manifest": shelved.manifest,
-                })
-            })
-            .collect();
-        say!("{}", serde_json::json!({ "archives": archives, "broken": broken }));
-        return exit;
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["JOB", "BATCH", "ROWS", "OLDEST", "NEWEST", "BYTES", "FORMAT", "GOES"]);
-    for (cabinet, shelved, expires) in each(cabinets) {
-        let manifest = &shelved.manifest;
-        let format = match (shelved.pending, &manifest.encrypted_to) {
-            (true, _) => format!("{} (pending)", manifest.format.as_str()),
-            (false, Some(_)) => format!("{} (age)", manifest.format.as_str()),
-            (false, None) => manifest.format.as_str().to_owned(),
-        };
-        let never = if cabinet.keep.is_some() { "never" } else { "never: no job looks after it" };
-        table.add_row([
-            cabinet.job.to_string(),
-            manifest.batch.clone(),
-            grouped(manifest.rows),
-            manifest.oldest.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            manifest.newest.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            grouped(manifest.bytes),
-            format,
-            expires.unwrap_or_else(|| never.to_owned()),
-        ]);
-    }
-    say!("{table}");
-    for why in &broken {
-        eprintln!("error: {why}");
-    }
-    exit
 }
 
 fn verify(cli: &Cli, cabinets: &[Found], keys: &Keys) -> Exit {

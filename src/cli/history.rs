@@ -1,82 +1,17 @@
 //! `retentiond history`: past runs and their outcomes.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-
-use super::{Cli, Format, HistoryArgs};
+use super::{Cli, HistoryArgs, remote};
 use crate::control::site::{load, open_state};
-use crate::control::{Exit, Failure};
-use crate::names::{JobName, TenantName};
-use crate::plan::grouped;
-use crate::store::state::{self, RunRecord, StepRecord};
+use crate::control::{Exit, Failure, past};
+use crate::daemon::socket::Ask;
 
 /// Shows the last runs, newest first.
 pub fn history(cli: &Cli, args: &HistoryArgs) -> Result<Exit, Failure> {
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return remote::show(cli, &place, Ask::History { job: args.job.clone(), limit: args.limit });
+    }
     let loaded = load(&cli.config)?;
     let memory = open_state(&loaded)?;
-    let job = match (&args.job, &cli.tenant) {
-        (Some(job), Some(tenant)) if job.tenant().is_none() => Some(of_tenant(job, tenant)?),
-        (job, _) => job.clone(),
-    };
-    let runs = state::history(&mut *memory.conn()?, job.as_ref().map(JobName::as_str), args.limit)?;
-    let runs: Vec<_> = match &cli.tenant {
-        Some(tenant) => runs.into_iter().filter(|(run, _)| is_of(&run.job, tenant)).collect(),
-        None => runs,
-    };
-    match cli.format {
-        Format::Json => {
-            let runs: Vec<serde_json::Value> = runs.iter().map(|(run, steps)| json(run, steps)).collect();
-            say!("{}", serde_json::json!({ "runs": runs }));
-        }
-        Format::Text if runs.is_empty() => say!("no runs yet"),
-        Format::Text => say!("{}", table(&runs, loaded.document.timezone)),
-    }
-    Ok(Exit::Done)
-}
-
-fn of_tenant(job: &JobName, tenant: &TenantName) -> Result<JobName, Failure> {
-    job.at(tenant).map_err(|error| Failure::new(Exit::Usage, format!("error: {error}")))
-}
-
-fn is_of(job: &str, tenant: &TenantName) -> bool {
-    job.split_once('@').is_some_and(|(_, whose)| whose == tenant.as_str())
-}
-
-fn json(run: &RunRecord, steps: &[StepRecord]) -> serde_json::Value {
-    let utc = |at: chrono::NaiveDateTime| at.and_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let steps: Vec<serde_json::Value> = steps
-        .iter()
-        .map(|step| {
-            serde_json::json!({
-                "data": step.data, "store": step.store, "action": step.action, "rule": step.rule,
-                "rows": step.row_count, "files": step.file_count, "held": step.held_count, "cutoff": step.cutoff.map(utc),
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "run": run.id, "job": run.job, "kind": run.kind, "outcome": run.outcome, "started": utc(run.started_at),
-        "ended": run.ended_at.map(utc), "cutoff": run.cutoff.map(utc), "rows": run.row_count, "files": run.file_count,
-        "host": run.host, "note": run.note, "slot": run.slot.map(utc), "trigger": run.started_by, "steps": steps,
-    })
-}
-
-fn table(runs: &[(RunRecord, Vec<StepRecord>)], zone: chrono_tz::Tz) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["started", "trigger", "job", "outcome", "rows", "files", "took", "note"]);
-    for (run, _) in runs {
-        let right = |value: i64| Cell::new(grouped(value.unsigned_abs())).set_alignment(CellAlignment::Right);
-        let took = run.ended_at.map(|end| (end - run.started_at).as_seconds_f64());
-        table.add_row(vec![
-            Cell::new(run.started_at.and_utc().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z")),
-            Cell::new(run.started_by.as_deref().unwrap_or_default()),
-            Cell::new(&run.job),
-            Cell::new(run.outcome.as_deref().unwrap_or("running")),
-            right(run.row_count),
-            right(run.file_count),
-            Cell::new(took.map_or_else(String::new, |seconds| format!("{seconds:.1} s")))
-                .set_alignment(CellAlignment::Right),
-            Cell::new(run.note.as_deref().unwrap_or_default()),
-        ]);
-    }
-    table
+    let whose = (args.job.as_ref(), cli.tenant.as_ref());
+    Ok(remote::tell(cli, &past::history(&memory, whose, args.limit, loaded.document.timezone)?))
 }

@@ -46,7 +46,7 @@ use crate::control::{Exit, Failure};
 use crate::trail::Actor;
 
 use logging::{LogFormat, Logging};
-use tenants::{for_each, named_jobs, no_such_job};
+use tenants::for_each;
 
 /// The daemon that people trust with deletion.
 ///
@@ -219,6 +219,8 @@ struct PlanArgs {
     /// Shows the statements too.
     #[arg(long, short)]
     verbose: bool,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]
@@ -241,6 +243,8 @@ struct RunArgs {
     /// The instant that cutoffs count from. Only for tests and the demo.
     #[arg(long, value_name = "INSTANT", hide = true)]
     now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]
@@ -249,6 +253,8 @@ struct ApproveArgs {
     job: JobName,
     /// The plan, as `plan`, `run` and the mail name it.
     plan: String,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]
@@ -268,6 +274,8 @@ struct JobsArgs {
     /// Looks ahead (or back): the instant after which runs are shown, RFC 3339.
     #[arg(long, value_name = "INSTANT")]
     now: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]
@@ -277,6 +285,8 @@ struct HistoryArgs {
     /// How many runs.
     #[arg(long, short = 'n', default_value_t = 20)]
     limit: i64,
+    #[command(flatten)]
+    socket: SocketArgs,
 }
 
 #[derive(Debug, Args)]

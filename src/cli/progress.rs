@@ -46,31 +46,15 @@ impl Shown {
     }
 }
 
-impl Progress for Shown {
-    fn batch(&mut self, removed: &Removed) {
-        self.rows += removed.rows;
-        if self.quiet {
-            return;
-        }
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(removed.data.to_string());
-                bar.set_position(self.rows);
-            }
-            None if self.last_line.elapsed() >= LINE_EVERY => self.line(),
-            None => {}
-        }
-    }
-}
-
-impl RunProgress for Shown {
-    fn begin(&mut self, plan: &Plan) {
-        self.total = plan.rows;
+impl Shown {
+    /// The plan stands, and these rows are to go.
+    pub fn planned(&mut self, rows: u64) {
+        self.total = rows;
         self.started = Instant::now();
-        if self.quiet || !std::io::stderr().is_terminal() || plan.rows == 0 {
+        if self.quiet || !std::io::stderr().is_terminal() || rows == 0 {
             return;
         }
-        let bar = ProgressBar::new(plan.rows);
+        let bar = ProgressBar::new(rows);
         let template = "{prefix:.bold} {msg:20} [{bar:30}] {human_pos}/{human_len} rows  {rate} rows/s  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -83,10 +67,43 @@ impl RunProgress for Shown {
         self.bar = Some(bar);
     }
 
-    fn note(&mut self, text: &str) {
+    /// So many rows have gone, the last of them of this entry.
+    pub fn so_far(&mut self, data: &str, rows: u64) {
+        self.rows = rows;
+        if self.quiet {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(data.to_owned());
+                bar.set_position(self.rows);
+            }
+            None if self.last_line.elapsed() >= LINE_EVERY => self.line(),
+            None => {}
+        }
+    }
+
+    /// Says something besides.
+    pub fn remark(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => eprintln!("{text}"),
         }
+    }
+}
+
+impl Progress for Shown {
+    fn batch(&mut self, removed: &Removed) {
+        self.so_far(removed.data.as_str(), self.rows + removed.rows);
+    }
+}
+
+impl RunProgress for Shown {
+    fn begin(&mut self, plan: &Plan) {
+        self.planned(plan.rows);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.remark(text);
     }
 }

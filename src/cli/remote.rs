@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::{Cli, Format, SocketArgs};
+use crate::control::said::Said;
 use crate::control::{Exit, Failure};
 use crate::daemon::socket::{self, Answer, Ask};
 
@@ -35,6 +36,31 @@ pub(super) fn say(cli: &Cli, place: &std::path::Path, what: Ask) -> Result<Exit,
     let answer = ask(cli, place, what)?;
     print(cli, &answer.text, answer.json.as_ref());
     Ok(Exit::Done)
+}
+
+/// Asks, prints the answer whatever it is, and ends as the daemon says; what is no answer is a failure.
+pub(super) fn show(cli: &Cli, place: &std::path::Path, what: Ask) -> Result<Exit, Failure> {
+    let answer = socket::ask_for(place, cli.tenant.clone(), what)?;
+    let exit = Exit::of_code(answer.code);
+    let Some(json) = answer.json else { return Err(Failure::new(exit, answer.text)) };
+    Ok(tell(cli, &Said { exit, text: answer.text, errors: answer.errors, json }))
+}
+
+/// Prints what a command has to say, and gives how it ends.
+pub(super) fn tell(cli: &Cli, said: &Said) -> Exit {
+    if cli.format == Format::Json {
+        say!("{}", said.json);
+    }
+    print_text(cli, said);
+    said.exit
+}
+
+/// Prints the part of it that people read.
+pub(super) fn print_text(cli: &Cli, said: &Said) {
+    if cli.format == Format::Text && !said.text.is_empty() {
+        say!("{}", said.text);
+    }
+    said.errors.iter().for_each(|error| eprintln!("{error}"));
 }
 
 /// Prints text for people, or JSON for programs.

@@ -1,14 +1,15 @@
 //! `retentiond run`: runs jobs now, to their end.
 
-use super::plan::how_to_pass;
+use std::path::Path;
+
 use super::progress::Shown;
-use super::{Cli, Format, RunArgs, for_each, named_jobs, no_such_job};
+use super::{Cli, Format, RunArgs, for_each, remote};
 use crate::clock::Clock;
-use crate::control::tenants::Apart;
-use crate::control::{Cause, Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, run_job};
-use crate::jobs::{Job, Outcome};
+use crate::control::said::Said;
+use crate::control::tenants::{Apart, named_jobs, no_such_job};
+use crate::control::{Cause, Exit, Failure, Occasion, Options, Site, run_job};
+use crate::daemon::socket::{Ask, Heard, Meanwhile, Talk};
 use crate::names::JobName;
-use crate::plan::{describe, grouped};
 use crate::stop::Stop;
 
 /// Runs the jobs that were named.
@@ -22,6 +23,9 @@ pub fn run(cli: &Cli, args: &RunArgs) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Usage, text));
         }
     };
+    if let Some(place) = remote::place(cli, &args.socket) {
+        return by_daemon(cli, args, &place, &stop);
+    }
     let mut answers = Vec::new();
     let (mut known, mut apart) = (false, Apart::default());
     let exit = for_each(cli, |part| {
@@ -70,8 +74,9 @@ fn run_part(
         shown.finish();
         let ran = ran?;
         exit = exit.worse(ran.exit());
-        show(site, job, &ran, cli.format);
-        answers.push(ran.to_json(job));
+        let said = ran.said(job, site.loaded.document.timezone);
+        remote::print_text(cli, &said);
+        answers.push(said.json);
         if stop.is_raised() {
             break;
         }
@@ -79,54 +84,60 @@ fn run_part(
     Ok(exit)
 }
 
-fn show(site: &Site, job: &dyn Job, ran: &Ran, format: Format) {
-    let name = job.name();
-    let error = match &ran.ended {
-        Ended::Refused(Refusal::Running { host, pid, .. }) => {
-            eprintln!("error: job {name} is running already (process {pid} on {host})");
-            return;
-        }
-        Ended::Refused(Refusal::Paused) => {
-            eprintln!(
-                "error: job {name} is paused; `retentiond resume {name}` or, after a pause of all, `retentiond resume` lets it go on"
-            );
-            return;
-        }
-        Ended::Refused(Refusal::Done | Refusal::Clock(_)) | Ended::With(_) => None,
-        Ended::Failed(error) => Some(error.to_string()),
+/// Lets the daemon run them, and shows how that goes. Who stops waiting stops no run.
+fn by_daemon(cli: &Cli, args: &RunArgs, place: &Path, stop: &Stop) -> Result<Exit, Failure> {
+    let ask = Ask::Run {
+        jobs: args.jobs.clone(),
+        all: args.all,
+        release_brake: args.release_brake.clone(),
+        unpaced: args.unpaced,
+        outside_window: args.outside_window,
     };
-    if format == Format::Json {
-        return;
+    let mut shown: Option<Shown> = None;
+    let mut answer = None;
+    Talk::begin(place, cli.tenant.clone(), ask)?.listen(stop, |heard| {
+        match heard {
+            Heard::Answer(last) => answer = Some(last),
+            Heard::Meanwhile(Meanwhile::Planned { job, rows }) => {
+                shown.insert(Shown::new(&job, cli.format == Format::Json)).planned(rows);
+            }
+            Heard::Meanwhile(Meanwhile::Progress { data, rows }) => {
+                if let Some(shown) = &mut shown {
+                    shown.so_far(&data, rows);
+                }
+            }
+            Heard::Meanwhile(Meanwhile::Note { text }) => match &shown {
+                Some(shown) => shown.remark(&text),
+                None => eprintln!("{text}"),
+            },
+            Heard::Meanwhile(Meanwhile::Over { text, errors }) => {
+                if let Some(mut shown) = shown.take() {
+                    shown.finish();
+                }
+                remote::print_text(cli, &Said { errors, ..Said::done(text, serde_json::Value::Null) });
+            }
+            Heard::Meanwhile(Meanwhile::Part { .. }) => {}
+        }
+        Ok(())
+    })?;
+    if let Some(mut shown) = shown.take() {
+        shown.finish();
     }
-    let report = &ran.report;
-    if ran.outcome() == Outcome::Braked
-        && let Some(plan) = &report.plan
-    {
-        say!("{}", describe(plan, site.loaded.document.timezone, false));
-        say!("{}", how_to_pass(plan));
-        return;
+    let Some(answer) = answer else { return leave() };
+    let exit = Exit::of_code(answer.code);
+    let Some(json) = answer.json else { return Err(Failure::new(exit, answer.text)) };
+    if cli.format == Format::Json {
+        say!("{json}");
     }
-    say!(
-        "{name}: {}, {} rows and {} files in {:.1} s",
-        ran.outcome().as_str(),
-        grouped(report.rows()),
-        grouped(report.files()),
-        report.removing.as_secs_f64()
+    Ok(exit)
+}
+
+/// The daemon is left to it, and the command ends as a signal ends it.
+fn leave() -> Result<Exit, Failure> {
+    eprintln!(
+        "the run goes on in the daemon, and no job after it is begun: `retentiond pause JOB` stops it after its batch, `retentiond history` shows how it ends"
     );
-    for step in report.steps.iter().filter(|step| step.rows > 0 || step.files > 0) {
-        let files = if step.files > 0 { format!(", {} files", grouped(step.files)) } else { String::new() };
-        say!(
-            "  {:<28} {:<10} {:>12} rows{files}  ({})",
-            step.data.as_str(),
-            step.action.as_str(),
-            grouped(step.rows),
-            step.rule
-        );
-    }
-    if report.missing_files > 0 {
-        say!("  {} files were not there", grouped(report.missing_files));
-    }
-    if let Some(error) = error {
-        eprintln!("error: job {name}: {error}");
-    }
+    signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT)
+        .map_err(|error| Failure::new(Exit::Failed, format!("error: {error}")))?;
+    Ok(Exit::Failed)
 }

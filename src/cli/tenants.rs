@@ -56,28 +56,13 @@ impl Cli {
 
     /// What the file says for the one tenant that has this job.
     pub(super) fn part_of(&self, job: &JobName) -> Result<Arc<Loaded>, Failure> {
-        let named = job.tenant().and_then(|tenant| tenant.parse().ok());
-        tenants::part(&self.loaded()?, self.tenant.as_ref().or(named.as_ref()))
+        tenants::part_of(&self.loaded()?, self.tenant.as_ref(), job)
     }
 
     /// The one installation that is meant, open.
     pub(super) fn site(&self) -> Result<Site, Failure> {
         Site::open_whole(&self.part()?)
     }
-}
-
-/// The jobs of one tenant among those that were named; `None` where none is. With no name, all.
-pub(super) fn named_jobs(part: &Loaded, names: &[JobName]) -> Option<Vec<JobName>> {
-    let tenant = part.document.tenant.as_ref().map(|tenant| tenant.as_str());
-    let own = |name: &&JobName| name.tenant().is_none() || name.tenant() == tenant;
-    let jobs: Vec<JobName> = names.iter().filter(own).cloned().collect();
-    (names.is_empty() || !jobs.is_empty()).then_some(jobs)
-}
-
-/// None of the tenants has a job of these names.
-pub(super) fn no_such_job(names: &[JobName]) -> Failure {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    Failure::new(Exit::Usage, format!("error: there is no job {} of a tenant that is meant", names.join(", ")))
 }
 
 /// Does something for each tenant that is meant. What fails for one is said, and the others have their turn; for a file

@@ -6,13 +6,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::said::Said;
 use super::site::Site;
 use super::{Exit, Failure};
 use crate::clock::Clock;
 use crate::jobs::{Approver, Job};
 use crate::names::JobName;
 use crate::plan::approval::ApprovedStep;
-use crate::plan::{Approval, Basis, Plan, Policy};
+use crate::plan::{Approval, Basis, Plan, Policy, grouped, show_instant};
 use crate::removal::RemovalError;
 use crate::store::pool::Database;
 use crate::store::state::{self, PlanRecord};
@@ -163,4 +164,26 @@ pub fn approve(
         return Err(refused("the plan is gone"));
     }
     Ok((approval, until))
+}
+
+/// What an approval that stands until then lets pass.
+pub fn said(approval: &Approval, until: DateTime<Utc>, zone: chrono_tz::Tz) -> Said {
+    let rows: u64 = approval.steps.iter().map(|step| step.rows).sum();
+    let utc = |at: DateTime<Utc>| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let json = serde_json::json!({
+        "job": approval.job, "plan": approval.plan, "until": utc(until), "planned": utc(approval.basis.at),
+        "steps": approval.steps, "rows": rows,
+    });
+    let mut lines = vec![format!(
+        "job {}: plan {} may pass once, until {}",
+        approval.job,
+        approval.plan,
+        show_instant(until, zone)
+    )];
+    for step in approval.steps.iter().filter(|step| step.rows > 0 || step.files > 0) {
+        let files = if step.files > 0 { format!(", {} files", grouped(step.files)) } else { String::new() };
+        lines.push(format!("  {:<56} at most {:>12} rows{files}", step.label(), grouped(step.rows)));
+    }
+    lines.push(format!("  Rows are counted from {}, as in the plan.", show_instant(approval.basis.at, zone)));
+    Said::done(lines.join("\n"), json)
 }

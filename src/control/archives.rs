@@ -1,5 +1,7 @@
 //! The archives that jobs have written: found, verified, and put into a table again.
 
+pub mod show;
+
 use std::collections::BTreeSet;
 
 use super::failure::{Exit, Failure};

@@ -1,5 +1,7 @@
 //! One run, over: how it ended, and how that is told.
 
+mod show;
+
 use std::time::Duration;
 
 use super::failure::{Exit, exit_of};

@@ -18,11 +18,12 @@ use crate::trail::{self, Act, Actor, Entry};
 /// A role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Pauses and resumes jobs, lets the file be read anew, accepts clocks, sees the list of requests.
+    /// Plans, runs, approves, pauses and resumes jobs, lets the file be read anew, accepts clocks, sees what is archived and
+    /// the list of requests.
     Operator,
     /// Reports about anyone, erasures, holds.
     Dpo,
-    /// Sees the lists of requests and of holds. The trail itself is verified by what is exported of it, without the daemon.
+    /// Reads, verifies and exports the trail, sees what is archived and the lists of requests and of holds.
     Auditor,
     /// Reports about users, and the list of requests.
     Administrator,

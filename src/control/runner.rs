@@ -5,8 +5,9 @@
 //! lease are asked. Whatever ends the run, a panic included, its record has an outcome, and a run that was killed is
 //! found without one and marked `interrupted` by the next.
 
+mod occasion;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -32,9 +33,11 @@ use crate::plan::BrakeName;
 use crate::removal::{Halt, Permit, RemovalError};
 use crate::stop::Stop;
 use crate::store::pool::Database;
-use crate::store::state::{self, Begun, End, Lease, NewRun, NotBegun, SlotFate, Trigger};
+use crate::store::state::{self, Begun, End, Lease, NewRun, NotBegun, SlotFate};
 use crate::store::{StoreError, gate};
 use crate::trail::{Act, RunTrail};
+
+pub use occasion::{Because, Cause, Occasion};
 
 /// For so long the end of a run is tried to be written down.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,89 +60,6 @@ pub struct Options {
     pub occasion: Occasion,
     /// How long its lease holds without being renewed.
     pub lease: Duration,
-}
-
-/// Asked before a run is begun, with its present instant: why that instant cannot be trusted.
-pub type ClockDoubt = Arc<dyn Fn(DateTime<Utc>) -> Option<String> + Send + Sync>;
-/// Told once the run has its lease: from then on it is a run, and has an end.
-pub type BegunNow = Arc<dyn Fn() + Send + Sync>;
-/// What becomes of a slot after a run of it ended like this, having been begun so many times before.
-pub type Afterwards = Arc<dyn Fn(&Result<Outcome, RemovalError>, u32) -> SlotFate + Send + Sync>;
-
-/// Why a run runs.
-#[derive(Clone)]
-pub enum Occasion {
-    /// A person started it.
-    Manual,
-    /// It was due.
-    Slot {
-        /// When.
-        slot: DateTime<Utc>,
-        /// In time, or late.
-        trigger: Trigger,
-        /// Whether the clock can be trusted.
-        doubt: ClockDoubt,
-        /// Told when it is begun.
-        begun: BegunNow,
-        /// What becomes of the slot.
-        afterwards: Afterwards,
-    },
-}
-
-/// Why a run was told to stop; said before the flag is raised.
-#[derive(Clone, Debug, Default)]
-pub struct Cause(Arc<OnceLock<Because>>);
-
-/// Why a run is to end after its present batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
-    /// It took longer than its timeout. That is a failure: something is wrong with it.
-    Timeout,
-    /// A blackout begins: the run is truncated, and the next goes on.
-    Blackout,
-}
-
-impl Cause {
-    /// Says why; the first reason counts.
-    pub fn say(&self, because: Because) {
-        self.0.get_or_init(|| because);
-    }
-}
-
-impl Occasion {
-    pub(super) fn trigger(&self) -> Trigger {
-        match self {
-            Self::Manual => Trigger::Manual,
-            Self::Slot { trigger, .. } => *trigger,
-        }
-    }
-
-    fn slot(&self) -> Option<DateTime<Utc>> {
-        match self {
-            Self::Manual => None,
-            Self::Slot { slot, .. } => Some(*slot),
-        }
-    }
-
-    fn doubt(&self, now: DateTime<Utc>) -> Option<String> {
-        match self {
-            Self::Manual => None,
-            Self::Slot { doubt, .. } => doubt(now),
-        }
-    }
-
-    fn begun(&self) {
-        if let Self::Slot { begun, .. } = self {
-            begun();
-        }
-    }
-
-    fn afterwards(&self, ended: &Result<Outcome, RemovalError>, attempts: u32) -> SlotFate {
-        match self {
-            Self::Manual => SlotFate::Ended,
-            Self::Slot { afterwards, .. } => afterwards(ended, attempts),
-        }
-    }
 }
 
 /// Runs one job under its lease, and remembers the run.
@@ -173,7 +93,7 @@ pub fn run_job(
             Marks::look(site, memory, name, &stores, (begun.run.as_str(), now))?
         };
         let mut permit = Held { memory, keeper, name, options, marks: &marks, trail };
-        let by_hand = matches!(options.occasion, Occasion::Manual);
+        let by_hand = !matches!(options.occasion, Occasion::Slot { .. });
         let mut approver = Approvals::of(site, memory, job, begun.run.as_str(), by_hand, options.clock)?;
         let mut desk = Counter { site, memory, clock: options.clock };
         let mut session = Session {
@@ -356,7 +276,7 @@ struct Held<'a> {
 impl Permit for Held<'_> {
     fn next(&mut self) -> Result<Option<Halt>, RemovalError> {
         if self.options.stop.is_raised() {
-            return match self.options.cause.0.get() {
+            return match self.options.cause.said() {
                 None => Ok(Some(Halt::Stopped)),
                 Some(Because::Blackout) => Ok(Some(Halt::Truncated)),
                 Some(Because::Timeout) => Err(RemovalError::Doubt(

@@ -111,25 +111,11 @@ impl Site {
     /// # Errors
     /// When a job is not there.
     pub fn select(&self, names: &[JobName]) -> Result<Vec<&dyn Job>, Failure> {
-        if names.is_empty() {
-            let enabled = |name: &JobName| self.loaded.document.jobs.get(name).is_none_or(|raw| raw.enabled);
-            return Ok(self.jobs.iter().filter(|(name, _)| enabled(name)).map(|(_, job)| &**job).collect());
-        }
-        // A tenant's job is also known by its name in the file.
-        let known = |name: &JobName| {
-            let own = |(known, _): &(&JobName, _)| name.tenant().is_none() && known.in_file() == name.as_str();
-            self.jobs.get(name).or_else(|| self.jobs.iter().find(own).map(|(_, job)| job))
-        };
-        names
-            .iter()
-            .map(|name| {
-                known(name).map(|job| &**job).ok_or_else(|| {
-                    let near = config::diagnostic::did_you_mean(name.as_str(), self.jobs.keys().map(JobName::in_file));
-                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                    Failure::new(Exit::Usage, format!("error: there is no job `{name}`{hint}"))
-                })
-            })
-            .collect()
+        let chosen = select(&self.loaded.document, names)?;
+        let found = chosen.iter().map(|name| (name, self.jobs.get(name)));
+        // Of all jobs, those that could be read.
+        let wanted = found.filter(|(_, job)| job.is_some() || !names.is_empty());
+        wanted.map(|(name, job)| job.map(|job| &**job).ok_or_else(|| no_job(&self.loaded.document, name))).collect()
     }
 
     /// What a plan is made from, seen from an instant.
@@ -149,6 +135,28 @@ impl Site {
     pub fn own(&self, memory: &Database) -> Database {
         own(&self.loaded, memory)
     }
+}
+
+/// The names of the jobs that were named, or of all that are enabled; a tenant's job is also known by its name in the file.
+///
+/// # Errors
+/// When a job is not there.
+pub fn select(document: &Document, names: &[JobName]) -> Result<Vec<JobName>, Failure> {
+    if names.is_empty() {
+        let enabled = document.jobs.iter().filter(|(_, raw)| raw.enabled);
+        return Ok(enabled.map(|(name, _)| name.clone()).collect());
+    }
+    let known = |name: &JobName| {
+        let own = |known: &&JobName| name.tenant().is_none() && known.in_file() == name.as_str();
+        document.jobs.get_key_value(name).map(|(name, _)| name).or_else(|| document.jobs.keys().find(own)).cloned()
+    };
+    names.iter().map(|name| known(name).ok_or_else(|| no_job(document, name))).collect()
+}
+
+fn no_job(document: &Document, name: &JobName) -> Failure {
+    let near = config::diagnostic::did_you_mean(name.as_str(), document.jobs.keys().map(JobName::in_file));
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Failure::new(Exit::Usage, format!("error: there is no job `{name}`{hint}"))
 }
 
 /// Which database or folder each store is; of a PostgreSQL database, which of its schemas too.

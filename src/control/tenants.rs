@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::failure::{Exit, Failure};
 use crate::config::Loaded;
 use crate::config::diagnostic::did_you_mean;
-use crate::names::{StoreName, TenantName};
+use crate::names::{JobName, StoreName, TenantName};
 
 /// What the file says for the tenant that is named, or else for each; for a file without tenants, the file itself.
 ///
@@ -38,6 +38,29 @@ pub fn part(loaded: &Arc<Loaded>, tenant: Option<&TenantName>) -> Result<Arc<Loa
             Err(Failure::new(Exit::Usage, text))
         }
     }
+}
+
+/// What the file says for the one that has this job: the job's name may say the tenant.
+///
+/// # Errors
+/// When there is no such tenant, or there are several and none is named.
+pub fn part_of(loaded: &Arc<Loaded>, tenant: Option<&TenantName>, job: &JobName) -> Result<Arc<Loaded>, Failure> {
+    let named = job.tenant().and_then(|tenant| tenant.parse().ok());
+    part(loaded, tenant.or(named.as_ref()))
+}
+
+/// The jobs of one tenant among those that were named; `None` where none is. With no name, all.
+pub fn named_jobs(part: &Loaded, names: &[JobName]) -> Option<Vec<JobName>> {
+    let tenant = part.document.tenant.as_ref().map(|tenant| tenant.as_str());
+    let own = |name: &&JobName| name.tenant().is_none() || name.tenant() == tenant;
+    let jobs: Vec<JobName> = names.iter().filter(own).cloned().collect();
+    (names.is_empty() || !jobs.is_empty()).then_some(jobs)
+}
+
+/// None of the tenants has a job of these names.
+pub fn no_such_job(names: &[JobName]) -> Failure {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Failure::new(Exit::Usage, format!("error: there is no job {} of a tenant that is meant", names.join(", ")))
 }
 
 /// The stores of all tenants so far, each by what it is: two addresses may lead to one and the same database.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +42,12 @@ pub(super) struct Core {
     pub conducted: AtomicU64,
     /// One reload at a time.
     pub reloading: Mutex<()>,
+    /// One plan at a time, and one export of the trail: each keeps connections for as long as it takes.
+    pub planning: Mutex<()>,
+    /// See [`Core::planning`].
+    pub exporting: Mutex<()>,
+    /// Questions on the control socket that have no answer yet.
+    pub answering: AtomicUsize,
     /// A reload was asked for and has not begun.
     pub reload_waits: AtomicBool,
     engine: Mutex<Engine>,
@@ -84,6 +90,9 @@ impl Core {
             lost: AtomicBool::new(false),
             conducted: AtomicU64::new(0),
             reloading: Mutex::new(()),
+            planning: Mutex::new(()),
+            exporting: Mutex::new(()),
+            answering: AtomicUsize::new(0),
             reload_waits: AtomicBool::new(false),
             engine: Mutex::new(Engine::new(policy.limits())),
             policy: Mutex::new(Arc::new(policy)),

@@ -1,4 +1,4 @@
-//! The counter: what a caller of the socket may ask for, and what becomes of it.
+//! The counter: what a caller of the socket may ask for, and what becomes of it. What is asked is in [`ask`].
 //!
 //! **Invariant.** Each request names the roles it needs ([`Ask::needs`]) in one exhaustive match, and is carried out only
 //! after the caller was found to have one of them. Identifiers of persons come in and are looked up here, with the daemon's
@@ -7,193 +7,36 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::core::Core;
-use super::socket::Answer;
+use super::socket::{Answer, Client};
 use crate::config::Loaded;
-use crate::control::auditor::Filter;
-use crate::control::roles::{ANY, Caller, Role, record_refusal, refuse};
+use crate::control::roles::{Caller, record_refusal, refuse};
 use crate::control::screen::{self, Screen};
 use crate::control::switching::{self, Meant};
 use crate::control::{Exit, Failure, Site, auditing, auditor, requests, tenants};
-use crate::names::{CaseName, JobName, PersonName, TenantName};
+use crate::names::TenantName;
 use crate::store::pool::Database;
-use crate::trail::Known;
 
+mod ask;
+mod export;
 mod people;
+mod work;
 
-/// A person, as a client names one. It has no `Debug`: it is in no message. A key that is not known here might have
-/// narrowed what goes, so it is refused.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Person {
-    /// The kind.
-    pub kind: PersonName,
-    /// The identifiers.
-    pub given: Vec<String>,
-    /// Only rows from this day or instant on.
-    pub from: Option<String>,
-    /// Only rows before it.
-    pub to: Option<String>,
-}
+pub use ask::{Ask, Person};
 
-/// What is asked.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Ask {
-    /// Whether somebody is there.
-    Ping,
-    /// Whether everything is within policy.
-    Status,
-    /// Read the file anew.
-    Reload,
-    /// Accept the clocks as they are.
-    AcceptClock,
-    /// Stop a job, or all, before the next batch.
-    Pause {
-        /// The job.
-        job: Option<JobName>,
-    },
-    /// Let it go on.
-    Resume {
-        /// The job.
-        job: Option<JobName>,
-    },
-    /// Request a person's report.
-    Report {
-        /// The person.
-        person: Person,
-        /// The job that answers it.
-        job: Option<JobName>,
-    },
-    /// The requests.
-    Reports {
-        /// Those that have ended too.
-        #[serde(default)]
-        all: bool,
-    },
-    /// Send what is undecided once more.
-    Resend {
-        /// The request.
-        id: String,
-    },
-    /// Extend a request.
-    Extend {
-        /// The request.
-        id: String,
-        /// Why.
-        why: String,
-    },
-    /// Close a request.
-    Close {
-        /// The request.
-        id: String,
-        /// Why.
-        why: String,
-    },
-    /// What an erasure would do.
-    EraseDryRun {
-        /// The person.
-        person: Person,
-    },
-    /// Erase a person, by exactly this plan.
-    Erase {
-        /// The person.
-        person: Person,
-        /// The plan that was shown.
-        plan: String,
-        /// As fast as the databases can.
-        #[serde(default)]
-        unpaced: bool,
-    },
-    /// Hold everything about a person.
-    Hold {
-        /// The case.
-        case: CaseName,
-        /// The person.
-        person: Person,
-        /// Why.
-        why: String,
-        /// The last day.
-        until: Option<chrono::NaiveDate>,
-        /// The search may match more rows than one person usually has.
-        #[serde(default)]
-        wide: bool,
-    },
-    /// The holds that stand.
-    Holds {
-        /// Those that have ended too.
-        #[serde(default)]
-        all: bool,
-    },
-    /// Records of the audit trail.
-    AuditShow {
-        /// Which.
-        filter: Filter,
-    },
-    /// Whether the audit trail is what it was.
-    AuditVerify {
-        /// Checkpoints that the caller kept.
-        known: Vec<Known>,
-        /// Keys whose signatures count.
-        keys: Vec<String>,
-    },
-    /// Release a case: the second of two persons ends it.
-    Release {
-        /// The case.
-        case: CaseName,
-    },
-}
-
-impl Ask {
-    /// Its name, as it is typed.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ping => "ping",
-            Self::Status => "status",
-            Self::Reload => "reload",
-            Self::AcceptClock => "accept-clock",
-            Self::Pause { .. } => "pause",
-            Self::Resume { .. } => "resume",
-            Self::Report { .. } => "report",
-            Self::Reports { .. } => "report list",
-            Self::Resend { .. } => "report resend",
-            Self::Extend { .. } => "report extend",
-            Self::Close { .. } => "report close",
-            Self::EraseDryRun { .. } | Self::Erase { .. } => "erase",
-            Self::Hold { .. } => "hold add",
-            Self::Holds { .. } => "hold list",
-            Self::Release { .. } => "hold release",
-            Self::AuditShow { .. } => "audit show",
-            Self::AuditVerify { .. } => "audit verify",
-        }
-    }
-
-    /// The roles of which the caller must have one.
-    pub fn needs(&self) -> &'static [Role] {
-        match self {
-            Self::Ping | Self::Status | Self::Reports { .. } => ANY,
-            Self::Reload | Self::AcceptClock | Self::Pause { .. } | Self::Resume { .. } => &[Role::Operator],
-            // An administrator may request reports about users, who are known by a key.
-            Self::Report { person, .. } if person.kind.as_str() == "user" => &[Role::Dpo, Role::Administrator],
-            Self::Report { .. }
-            | Self::Resend { .. }
-            | Self::Extend { .. }
-            | Self::Close { .. }
-            | Self::EraseDryRun { .. }
-            | Self::Erase { .. }
-            | Self::Hold { .. }
-            | Self::Release { .. } => &[Role::Dpo],
-            Self::Holds { .. } => &[Role::Dpo, Role::Auditor],
-            Self::AuditShow { .. } | Self::AuditVerify { .. } => &[Role::Auditor],
-        }
-    }
-}
+/// So many records of the trail are shown at a time.
+const MOST_RECORDS: usize = 10_000;
 
 /// Carries a request out, if the caller may ask for it.
-pub(super) fn carry_out(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Answer {
+pub(super) fn carry_out(
+    core: &Arc<Core>,
+    caller: &Caller,
+    tenant: Option<&TenantName>,
+    ask: Ask,
+    client: &Client,
+) -> Answer {
     let roles = &core.policy().loaded.document.roles;
     if !caller.may(ask.needs(), roles) {
         return Answer::of(&refuse(caller, (ask.name(), ask.needs()), roles, &core.memory, core.clock));
@@ -201,7 +44,7 @@ pub(super) fn carry_out(core: &Arc<Core>, caller: &Caller, tenant: Option<&Tenan
     // What is done is recorded as done by the caller.
     let (actor, command) = (caller.actor(ask.needs(), roles), ask.name());
     actor.is_thread();
-    match done(core, caller, tenant, ask) {
+    match done(core, (caller, client), tenant, ask) {
         Ok(answer) => answer,
         Err(failure) => {
             if failure.exit() == Exit::Braked {
@@ -216,7 +59,12 @@ fn text(text: impl Into<String>) -> Answer {
     Answer::new(Exit::Done, text)
 }
 
-fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask) -> Result<Answer, Failure> {
+fn done(
+    core: &Arc<Core>,
+    (caller, client): (&Caller, &Client),
+    tenant: Option<&TenantName>,
+    ask: Ask,
+) -> Result<Answer, Failure> {
     let memory = &core.memory;
     Ok(match ask {
         Ask::Ping => text(super::status::line(core)),
@@ -232,6 +80,12 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
             text(switching::resume(&core.policy().loaded, &meant, memory, core.clock)?)
         }
         Ask::AuditShow { filter } => {
+            if !(1..=MOST_RECORDS).contains(&filter.limit) {
+                let text = format!(
+                    "error: the daemon shows {MOST_RECORDS} records at most: say fewer with --limit; `retentiond audit export` has them all"
+                );
+                return Err(Failure::new(Exit::Usage, text));
+            }
             let records = auditor::records(&mut *memory.conn()?, &filter)?;
             let zone = core.policy().loaded.document.timezone;
             text(auditor::log(&records, zone)).with_json(json!({ "records": records }))
@@ -241,6 +95,8 @@ fn done(core: &Arc<Core>, caller: &Caller, tenant: Option<&TenantName>, ask: Ask
             let proof = auditing::prove(document, memory, known, &auditor::keys(&keys)?, core.clock)?;
             Answer::new(auditor::exit(&proof), auditor::to_text(&proof)).with_json(auditor::to_json(&proof))
         }
+        Ask::AuditExport => export::hand_out(core, client)?,
+        ask if ask.is_about_jobs() => work::done(core, (caller, client), tenant, ask)?,
         ask => people::done(core, caller, tenant, ask)?,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::config::Loaded;
-use crate::config::document::Limits;
+use crate::config::document::{Document, Limits};
 use crate::config::timing::CatchUp;
 use crate::control::site::{follow, load};
 use crate::control::tenants::Apart;
@@ -149,15 +149,19 @@ fn look_at(parts: &[Arc<Loaded>]) -> Vec<Result<LookedAt, Failure>> {
     })
 }
 
+/// The stores that count when so many jobs work on each at a time: of a tenant, that tenant's.
+pub(super) fn stores_of(document: &Document, job: &dyn Job) -> Vec<String> {
+    let whose = document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
+    job.needs(document).iter().map(|store| format!("{store}{whose}")).collect()
+}
+
 fn specs(site: &Site) -> BTreeMap<String, Spec> {
     let document = &site.loaded.document;
-    // So many jobs work on a store at a time: on each tenant's.
-    let whose = document.tenant.as_ref().map(|tenant| format!("@{tenant}")).unwrap_or_default();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let spec = |name: &JobName, job: &dyn Job| {
         let raw = document.jobs.get(name).filter(|raw| raw.enabled)?;
         let catch_up = KINDS.iter().find(|kind| kind.name == raw.kind)?.catch_up;
-        let stores = job.needs(document).iter().map(|store| format!("{store}{whose}")).collect();
+        let stores = stores_of(document, job);
         Some((name.to_string(), Spec::of(name.as_str(), &raw.timing, document.timezone, catch_up, stores, &host)?))
     };
     site.jobs.iter().filter_map(|(name, job)| spec(name, &**job)).collect()

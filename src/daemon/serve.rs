@@ -97,7 +97,18 @@ async fn run(core: &Arc<Core>, messages: mpsc::Receiver<Message>, socket: Option
     if let Err(error) = scheduler.shutdown().await {
         tracing::debug!(%error, "the heartbeat");
     }
+    say_the_last_word(core).await;
     conductor.join().map_err(|_| failed(&"the conductor's thread ended by a panic"))
+}
+
+/// Whose run was ended by the stop reads so.
+async fn say_the_last_word(core: &Core) {
+    for _ in 0..20 {
+        if core.answering.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn stop(core: &Core) -> Result<(), Failure> {

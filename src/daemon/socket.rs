@@ -1,28 +1,36 @@
 //! The control socket: how a command talks to the daemon.
 //!
-//! A Unix socket, by default `/run/retentiond/control.sock`. One connection carries one request and one answer, each a JSON
-//! object on a line of its own:
+//! A Unix socket, by default `/run/retentiond/control.sock`. One connection carries one request, and one answer as the last
+//! line; each line is a JSON object. What takes long says lines of `meanwhile` before:
 //!
 //! ```text
 //! → {"v":1,"do":"reload"}
 //! ← {"v":1,"code":3,"text":"error: …"}
 //! → {"v":1,"do":{"report":{"person":{"kind":"user","given":["login=…"]}}}}
 //! ← {"v":1,"code":0,"text":"request r23456789a is made: …","json":{"request":"r23456789a",…}}
+//! → {"v":1,"do":{"run":{"jobs":["contacts"]}}}
+//! ← {"v":1,"meanwhile":{"planned":{"job":"contacts","rows":1200}}}
+//! ← {"v":1,"meanwhile":{"progress":{"data":"contacts","rows":500}}}
+//! ← {"v":1,"meanwhile":{"over":{"text":"contacts: complete, …","errors":[]}}}
+//! ← {"v":1,"code":0,"text":"","json":{"jobs":[…]}}
 //! ```
 //!
-//! What `do` may be is [`Ask`]; `code` is the exit code that the command ends with, `text` what it prints, `json` what it
+//! What `do` may be is [`Ask`], what `meanwhile` may be [`Meanwhile`]; `code` is the exit code that the command ends with, `text` what it prints, `json` what it
 //! prints for programs. Another `v` is refused with code 2. Who asks is what the kernel says (`SO_PEERCRED`), and what they
 //! may ask for is what `[roles]` says of their groups; root and the daemon's own user may ask for everything. Anybody may
 //! connect: the socket's mode keeps nobody out, so that who is refused reads why.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+mod client;
+mod guest;
+mod words;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
@@ -35,78 +43,17 @@ use crate::control::clocks::{accept_own, accept_stores, accepted};
 use crate::control::roles::Caller;
 use crate::control::{Exit, Failure};
 use crate::names::TenantName;
+pub use client::{Heard, Talk, ask, ask_for};
+pub(super) use guest::Client;
+use guest::Word;
+pub use words::{Answer, Meanwhile};
+use words::{Line, Request, VERSION};
 
 /// Where the daemon listens when nobody says otherwise.
 pub const DEFAULT: &str = "/run/retentiond/control.sock";
-const VERSION: u32 = 1;
 const LONGEST: u64 = 64 * 1024;
 /// A client that says nothing, or does not read, for so long is left.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-#[derive(Serialize, Deserialize)]
-struct Request {
-    v: u32,
-    /// Whose installation is meant, where the file has tenants.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<TenantName>,
-    #[serde(rename = "do")]
-    ask: serde_json::Value,
-}
-
-/// What is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    v: u32,
-    /// The exit code.
-    pub code: u8,
-    /// What is printed.
-    pub text: String,
-    /// The same for programs, where that is more than the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<serde_json::Value>,
-}
-
-impl Answer {
-    /// An answer.
-    pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { v: VERSION, code: exit.code(), text: text.into(), json: None }
-    }
-
-    /// A failure as an answer.
-    pub(super) fn of(failure: &Failure) -> Self {
-        Self::new(failure.exit(), failure.text())
-    }
-
-    /// With what programs read.
-    pub(super) fn with_json(self, json: serde_json::Value) -> Self {
-        Self { json: Some(json), ..self }
-    }
-}
-
-/// Asks the daemon.
-///
-/// # Errors
-/// When no daemon answers there.
-pub fn ask(path: &Path, ask: Ask) -> Result<Answer, Failure> {
-    ask_for(path, None, ask)
-}
-
-/// Asks the daemon about a tenant's installation.
-///
-/// # Errors
-/// When no daemon answers there.
-pub fn ask_for(path: &Path, tenant: Option<TenantName>, ask: Ask) -> Result<Answer, Failure> {
-    let silent = |error: &dyn std::fmt::Display| {
-        Failure::new(Exit::Unreachable, format!("error: no daemon answers at {}: {error}", path.display()))
-    };
-    let request = Request { v: VERSION, tenant, ask: serde_json::to_value(ask).unwrap_or_default() };
-    let mut stream = BlockingStream::connect(path).map_err(|error| silent(&error))?;
-    let line = serde_json::to_string(&request).unwrap_or_default() + "\n";
-    stream.write_all(line.as_bytes()).map_err(|error| silent(&error))?;
-    let mut answer = String::new();
-    BufReader::new(stream.take(16 * 1024 * 1024)).read_line(&mut answer).map_err(|error| silent(&error))?;
-    serde_json::from_str(&answer).map_err(|error| silent(&error))
-}
 
 /// The socket, bound.
 pub(super) struct Socket {
@@ -157,23 +104,53 @@ impl Socket {
 }
 
 async fn serve(mut stream: UnixStream, core: Arc<Core>, _guest: Guest) {
-    let answer = match tokio::time::timeout(PATIENCE, hear(&mut stream)).await {
-        Ok(Ok((peer, tenant, ask))) => {
-            let (tell, told) = tokio::sync::oneshot::channel();
-            // Finding out about the caller's groups may take a while, so it is done beside the runtime too.
-            let worker = move || {
-                let caller = Caller::of(peer.uid(), peer.gid());
-                drop(tell.send(carry_out(&core, &caller, tenant.as_ref(), ask)));
-            };
-            match std::thread::Builder::new().name("control".to_owned()).spawn(worker) {
-                Ok(_) => told.await.unwrap_or_else(|_| Answer::new(Exit::Failed, "error: the daemon failed at this")),
-                Err(error) => Answer::new(Exit::Failed, format!("error: {error}")),
-            }
-        }
-        Ok(Err(answer)) => answer,
+    let (peer, tenant, ask) = match tokio::time::timeout(PATIENCE, hear(&mut stream)).await {
+        Ok(Ok(heard)) => heard,
+        Ok(Err(answer)) => return last_word(&mut stream, answer).await,
         Err(_) => return,
     };
-    say(&mut stream, &answer).await;
+    let (client, mut words) = Client::new();
+    let shared = Arc::clone(&core);
+    // Finding out about the caller's groups may take a while, so it is done beside the runtime too.
+    let worker = move || {
+        let caller = Caller::of(peer.uid(), peer.gid());
+        client.answer(carry_out(&shared, &caller, tenant.as_ref(), ask, &client));
+    };
+    let _answering = Answering::begin(&core);
+    if let Err(error) = std::thread::Builder::new().name("control".to_owned()).spawn(worker) {
+        return last_word(&mut stream, Answer::new(Exit::Failed, format!("error: {error}"))).await;
+    }
+    while let Some(word) = words.recv().await {
+        let (line, handed) = match word {
+            Word::Meanwhile(what, handed) => (Line::meanwhile(what), handed),
+            Word::Answer(answer) => return last_word(&mut stream, answer).await,
+        };
+        // From here on nobody hears the thread any more; what it does it does to its end.
+        if !say(&mut stream, &line).await {
+            return;
+        }
+        if let Some(handed) = handed {
+            // Whoever has asked may have stopped waiting.
+            handed.send(()).ok();
+        }
+    }
+    last_word(&mut stream, Answer::new(Exit::Failed, "error: the daemon failed at this")).await;
+}
+
+/// A question that is being answered: a daemon that ends says the last word first, if that is short.
+struct Answering(Arc<Core>);
+
+impl Answering {
+    fn begin(core: &Arc<Core>) -> Self {
+        core.answering.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(core))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// There are too many questions of this user, or of all.
@@ -181,18 +158,24 @@ async fn turn_away(mut stream: UnixStream, _guest: Guest) {
     let why = "error: too many questions at once; try again in a moment";
     // Heard out, since whoever is cut short would not read the answer.
     if tokio::time::timeout(Duration::from_secs(1), hear(&mut stream)).await.is_ok() {
-        say(&mut stream, &Answer::new(Exit::Braked, why)).await;
+        last_word(&mut stream, Answer::new(Exit::Braked, why)).await;
     }
 }
 
-/// Answers, and waits no longer for a client that does not read than for one that says nothing.
-async fn say(stream: &mut UnixStream, answer: &Answer) {
-    let line = serde_json::to_string(answer).unwrap_or_default() + "\n";
+async fn last_word(stream: &mut UnixStream, answer: Answer) {
+    say(stream, &Line::Answer(answer)).await;
+}
+
+/// Says a line, and waits no longer for a client that does not read than for one that says nothing; `false` when it is
+/// gone.
+async fn say(stream: &mut UnixStream, line: &Line) -> bool {
+    let line = serde_json::to_string(line).unwrap_or_default() + "\n";
     match tokio::time::timeout(PATIENCE, stream.write_all(line.as_bytes())).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::debug!(%error, "a client of the control socket has gone"),
-        Err(_) => tracing::debug!("a client of the control socket does not read its answer"),
+        Err(_) => tracing::debug!("a client of the control socket does not read what it is told"),
     }
+    false
 }
 
 /// Who asks, and what.

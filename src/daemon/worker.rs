@@ -1,5 +1,6 @@
 //! One run, on a thread of its own.
 
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,10 +45,15 @@ impl Task {
     }
 }
 
-/// Runs a task on a thread of its own; the conductor hears when it is over. `false` when no thread could be had.
+/// Runs a task on a thread of its own; the conductor hears when it is over. `false` when the job is running already, or no
+/// thread could be had.
 pub(super) fn spawn(core: &Arc<Core>, task: Task) -> bool {
     let running = Running { slot: task.slot, stop: crate::stop::Stop::new(), cause: crate::control::Cause::default() };
-    core.running().insert(task.job.clone(), running.clone());
+    match core.running().entry(task.job.clone()) {
+        // Somebody has asked for it meanwhile.
+        Entry::Occupied(_) => return false,
+        Entry::Vacant(free) => drop(free.insert(running.clone())),
+    }
     let name: String = format!("job {}", task.job).chars().take(15).collect();
     let (job, shared) = (task.job.clone(), Arc::clone(core));
     let spawned = std::thread::Builder::new().name(name).spawn(move || {
@@ -105,7 +111,7 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
 }
 
 /// The site with all stores that the job needs.
-fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
+pub(super) fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
     let name: JobName = job.parse().map_err(|_| RemovalError::Doubt(format!("`{job}` is no name")))?;
     let part = policy.part(job).ok_or_else(|| RemovalError::Doubt(format!("the tenant of `{job}` is gone")))?;
     let site = core.sites.get(part).map_err(|failure| of_failure(&failure))?;

@@ -7,6 +7,7 @@
 //! a while, and the slots started beyond it are remembered, so that nothing runs twice.
 
 mod job;
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -20,6 +21,7 @@ use crate::config::timing::CatchUp;
 use job::{Job, Queued, Taken};
 
 pub use job::Known;
+pub use place::NoPlace;
 
 /// A slot that begins later than this is late; `catch_up = "skip"` begins none later.
 const GRACE: TimeDelta = TimeDelta::seconds(60);
@@ -123,6 +125,8 @@ struct Running {
     stores: Vec<String>,
     ran: TimeDelta,
     stopped: bool,
+    /// Somebody wants it whatever the hour.
+    at_any_hour: bool,
 }
 
 /// Decides. Plain data in, plain data out.
@@ -277,7 +281,7 @@ impl Engine {
             }
             let why = if job.spec.timeout.is_some_and(|timeout| run.ran > timeout) {
                 Stopped::Timeout
-            } else if job.spec.blackouts.end(now).is_some() {
+            } else if !run.at_any_hour && job.spec.blackouts.end(now).is_some() {
                 Stopped::Blackout
             } else {
                 continue;
@@ -349,7 +353,7 @@ impl Engine {
                 *self.busy.entry(store.clone()).or_default() += 1;
             }
             let Queued { slot, attempt, .. } = queued;
-            let run = Running { slot, attempt, stores, ran: TimeDelta::zero(), stopped: false };
+            let run = Running { slot, attempt, stores, ran: TimeDelta::zero(), stopped: false, at_any_hour: false };
             self.running.insert(name.clone(), run);
             decisions.push(Decision::Start { job: name, slot, attempt, late });
         }

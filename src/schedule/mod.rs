@@ -15,7 +15,7 @@ mod preview;
 mod spec;
 mod timetable;
 
-pub use engine::{Decision, Ending, Engine, Known, Skipped, Stopped};
+pub use engine::{Decision, Ending, Engine, Known, NoPlace, Skipped, Stopped};
 pub use guard::Guard;
 pub use preview::{Coming, Touch};
 pub use spec::{Blackouts, Spec};

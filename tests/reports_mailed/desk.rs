@@ -83,14 +83,19 @@ impl Desk {
 
     /// With the shop on each of the databases; what is text on SQLite is a time on the others.
     pub fn each(keys: &str) -> [Self; 3] {
-        let on = |url: String| {
-            let server = FakeSmtp::start();
-            let mail = format!("smtp = \"{}\"\nca = \"{}\"", server.url(), server.ca().display());
-            let policy = policy(&mail, "\"dpo@example.org\"", keys, true);
-            let policy = policy.replace("sqlite:{dir}/shop.db", &url).replace(", format = \"%Y-%m-%d %H:%M:%S\"", "");
-            Self::made_on(server, &policy, true, Some(url))
-        };
-        [Self::new(keys), on(postgres().fresh_database()), on(mariadb().fresh_database())]
+        [Self::new(keys), Self::on_postgres(keys), Self::on(mariadb().fresh_database(), keys)]
+    }
+
+    pub fn on_postgres(keys: &str) -> Self {
+        Self::on(postgres().fresh_database(), keys)
+    }
+
+    fn on(url: String, keys: &str) -> Self {
+        let server = FakeSmtp::start();
+        let mail = format!("smtp = \"{}\"\nca = \"{}\"", server.url(), server.ca().display());
+        let policy = policy(&mail, "\"dpo@example.org\"", keys, true);
+        let policy = policy.replace("sqlite:{dir}/shop.db", &url).replace(", format = \"%Y-%m-%d %H:%M:%S\"", "");
+        Self::made_on(server, &policy, true, Some(url))
     }
 
     pub fn without_ledger(keys: &str) -> Self {

@@ -50,7 +50,7 @@ pub fn audit(cli: &Cli, args: &AuditArgs) -> Result<Exit, Failure> {
     match &args.what {
         What::Show(args) => show::show(cli, place.as_deref(), args),
         What::Verify(args) => verify::verify(cli, place.as_deref(), args),
-        What::Export(args) => export::export(cli, args),
+        What::Export(args) => export::export(cli, place.as_deref(), args),
         What::Capture(args) => capture::capture(cli, args),
     }
 }

@@ -1,8 +1,10 @@
 //! Runs that end in ways that no job means to.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::store::pool::DatabaseSpec;
-use crate::store::state::{Claim, NewSlot};
+use crate::store::state::{Claim, NewSlot, Trigger};
 use crate::store::url::StoreUrl;
 
 fn memory(folder: &tempfile::TempDir) -> Database {

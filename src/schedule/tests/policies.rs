@@ -335,3 +335,41 @@ fn ten_thousand_jobs_due_in_one_minute_run_once_each() {
     assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
     println!("10 000 jobs, 2 400 ticks: {:?}", watch.elapsed());
 }
+
+/// The next slot of a job passes over while somebody has it run, its store is full, and there is one place less.
+#[test]
+fn a_run_that_is_asked_for_takes_a_place() {
+    let begin = at("2026-03-01T00:00:30Z");
+    let mut specs: Vec<Spec> =
+        ["a", "b", "c"].iter().map(|name| spec(name, "* * * * *", Tz::UTC, CatchUp::Latest)).collect();
+    specs[0].stores = vec!["shop".to_owned()];
+    specs[1].stores = vec!["shop".to_owned()];
+    specs[2].blackouts.list = vec![Blackout::parse("Sun 01:00-Sun 02:00").unwrap()];
+    let mut engine = Engine::new(limits(2, 1));
+    engine.set_jobs(limits(2, 1), specs.into_iter().map(|spec| (spec, None)).collect(), begin);
+    let shop = || vec!["shop".to_owned()];
+    engine.enter("a", begin, shop(), false).unwrap();
+    assert_eq!(engine.enter("a", begin, shop(), false), Err(NoPlace::Going));
+    assert_eq!(engine.enter("b", begin, shop(), false), Err(NoPlace::Store("shop".to_owned(), 1)));
+    let minute = at("2026-03-01T00:01:00Z");
+    let decided = engine.tick(minute);
+    let started = |decided: &[Decision]| -> Vec<String> {
+        let job = |decision: &Decision| match decision {
+            Decision::Start { job, .. } => Some(job.clone()),
+            _ => None,
+        };
+        decided.iter().filter_map(job).collect()
+    };
+    assert_eq!(started(&decided), ["c"], "b waits for the store, a is running");
+    assert_eq!(skips(&decided), [(1, Skipped::Overlap)]);
+    assert_eq!(engine.enter("hand", minute, Vec::new(), false), Err(NoPlace::Jobs(2)));
+    assert_eq!(engine.ended("a", begin, Ending::Over, minute), None);
+    assert_eq!(started(&engine.tick(minute)), ["b"], "the place is given back");
+    // A blackout binds who asks, too, unless they say otherwise; then it does not stop the run.
+    engine.ended("c", minute, Ending::Over, minute);
+    let dark = at("2026-03-01T01:30:00Z");
+    let free = at("2026-03-01T02:00:00Z");
+    assert_eq!(engine.enter("c", dark, Vec::new(), false), Err(NoPlace::Blackout(free)));
+    engine.enter("c", dark, Vec::new(), true).unwrap();
+    assert!(!engine.tick(dark).iter().any(|decision| matches!(decision, Decision::Stop { .. })));
+}
