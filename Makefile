@@ -8,6 +8,8 @@ CARGO ?= cargo
 ifdef CI
 export CARGO_TERM_COLOR ?= never
 endif
+# What `make build` is made with beside the defaults: FEATURES=parquet (archives in Parquet), which the package has.
+FEATURES ?=
 # Every command takes exactly the dependencies that Cargo.lock names (--locked).
 SERVERS := tests/support/servers.sh
 # nextest where it is installed: a process a test, and a test that hangs is ended.
@@ -29,8 +31,8 @@ deps-test:
 deps-bench:
 	@.ci/deps bench
 
-build: deps-build ## Builds target/release/retentiond
-	$(CARGO) build --release --locked
+build: deps-build ## Builds target/release/retentiond (FEATURES=parquet: with archives in Parquet)
+	$(CARGO) build --release --locked $(if $(FEATURES),--features $(FEATURES))
 
 pdf: deps-build ## Builds target/release/retentiond-pdf, which prints reports; takes longer than all the rest
 	$(CARGO) build --release --locked --features pdf --bin retentiond-pdf
@@ -39,8 +41,9 @@ man: build ## Writes the manual pages to target/man
 	mkdir -p target/man
 	./target/release/retentiond man --out target/man
 
-deb: build ## Builds the Debian package into target/debian (with cargo-deb, fetched when it is missing)
+deb: deps-build ## Builds the Debian package into target/debian (with cargo-deb, fetched when it is missing)
 	@.ci/deps deb
+	$(CARGO) build --release --locked --features parquet
 	.ci/deb
 
 demo: build ## Shows all of it on a made-up contact centre, in a temporary folder
@@ -48,14 +51,15 @@ demo: build ## Shows all of it on a made-up contact centre, in a temporary folde
 
 lint: deps-test ## Checks form and lints
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --test systemd -- -D warnings
+	$(CARGO) clippy --locked --features parquet --all-targets --test systemd -- -D warnings
+	$(CARGO) clippy --locked --lib --bins -- -D warnings
 
 test: lint ## Checks form, lints, and runs all tests on private servers
-	$(CARGO) test --locked --doc --quiet
+	$(CARGO) test --locked --features parquet --doc --quiet
 ifeq ($(NEXTEST),yes)
-	$(SERVERS) run $(CARGO) nextest run --locked --no-fail-fast
+	$(SERVERS) run $(CARGO) nextest run --locked --features parquet --no-fail-fast
 else
-	$(SERVERS) run $(CARGO) test --locked --no-fail-fast --lib --bins --tests -- --test-threads=2
+	$(SERVERS) run $(CARGO) test --locked --features parquet --no-fail-fast --lib --bins --tests -- --test-threads=2
 endif
 
 torture: deps-test ## Long fault runs: 200 kills of a purge, a cleanup, an erasure and a rollup, 10 000 racing holds, 10 000 mutations of a trail, 1 000 slots among killed daemons, 10 000 jobs in a minute, 1 000 deliveries of mail, 200 random maps

@@ -9,6 +9,8 @@ mod support;
 mod bed;
 #[path = "archives/folder.rs"]
 mod folder;
+#[path = "archives/parquet.rs"]
+mod parquet;
 #[path = "archives/restored.rs"]
 mod restored;
 
@@ -16,6 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bed::{ALL, Bed, DAYS, Db};
+
+/// The formats of this build; `make test` makes it with all of them.
+const FORMATS: &[&str] =
+    if cfg!(feature = "parquet") { &["jsonl.zst", "csv.gz", "parquet"] } else { &["jsonl.zst", "csv.gz"] };
 
 /// A bed whose job archives, and the job's folder of archives.
 fn archiving(db: Db, keys: &str) -> (Bed, PathBuf, tempfile::TempDir) {
@@ -84,12 +90,17 @@ fn empty_copy(bed: &Bed, name: &str) {
 
 /// Reads the files with programs that are not ours and gives the rows as a JSON list of lists of texts.
 fn read_elsewhere(paths: &[PathBuf], script: &str) -> String {
-    let output = Command::new("python3").arg("-c").arg(script).args(paths).output().unwrap();
+    // Its own Python has pyarrow too.
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/python/bin/python3");
+    let python = if cfg!(feature = "parquet") { own } else { "python3" };
+    let mut command = Command::new(python);
+    let output = command.arg("-c").arg(script).args(paths).output();
+    let output = output.unwrap_or_else(|error| panic!("`{python}` does not start ({error}): run `make deps`"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// zstd and jq, or gzip and Python's own csv.
+/// zstd and jq, or gzip and Python's own csv, or pyarrow.
 const READ: &str = r#"
 import sys, json, subprocess, gzip, csv, io
 rows = 0; ids = set(); octets = 0; odd = 0
@@ -98,6 +109,10 @@ for path in sys.argv[1:]:
         plain = subprocess.run(['zstd', '-dcq', path], check=True, capture_output=True).stdout
         lines = subprocess.run(['jq', '-c', '[.id, .name, .octets_out]'], input=plain, check=True, capture_output=True).stdout
         found = [json.loads(line) for line in lines.splitlines()]
+    elif path.endswith('.parquet'):
+        import pyarrow.parquet
+        table = pyarrow.parquet.read_table(path, columns=['id', 'name', 'octets_out'], page_checksum_verification=True)
+        found = [[r['id'], r['name'], r['octets_out']] for r in table.to_pylist()]
     else:
         with gzip.open(path, 'rt', encoding='utf-8', newline='') as file:
             found = [[int(r['id']), r['name'], int(r['octets_out'])] for r in csv.DictReader(file)]
@@ -110,7 +125,7 @@ print(rows, len(ids), octets, odd)
 #[test]
 fn others_can_read_it_and_it_comes_back_as_it_was() {
     for db in ALL {
-        for format in ["jsonl.zst", "csv.gz"] {
+        for format in FORMATS {
             let (bed, folder, _shelf) = archiving(db, &format!("format = \"{format}\", keep = \"forever\""));
             fill(&bed);
             let before = rows_of(&bed, "audit");
@@ -139,19 +154,21 @@ fn others_can_read_it_and_it_comes_back_as_it_was() {
 
 #[test]
 fn a_changed_archive_is_noticed() {
-    let (bed, folder, _shelf) = archiving(Db::Sqlite, "format = \"csv.gz\", keep = \"forever\"");
-    fill(&bed);
-    bed.program(&["run", "audit"]).expect_code(0);
-    let file = files(&folder).remove(0);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    let output = bed.program(&["archive", "verify"]).expect_code(1);
-    assert!(output.stderr.contains("not the file"), "{output:?}");
-    empty_copy(&bed, "restored");
-    bed.program(&["archive", "restore", "audit", "--into", "restored"]).expect_code(1);
-    assert_eq!(bed.number("SELECT COUNT(*) FROM restored;"), 0);
+    for format in FORMATS {
+        let (bed, folder, _shelf) = archiving(Db::Sqlite, &format!("format = \"{format}\", keep = \"forever\""));
+        fill(&bed);
+        bed.program(&["run", "audit"]).expect_code(0);
+        let file = files(&folder).remove(0);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let output = bed.program(&["archive", "verify"]).expect_code(1);
+        assert!(output.stderr.contains("not the file"), "{output:?}");
+        empty_copy(&bed, "restored");
+        bed.program(&["archive", "restore", "audit", "--into", "restored"]).expect_code(1);
+        assert_eq!(bed.number("SELECT COUNT(*) FROM restored;"), 0);
+    }
 }
 
 #[test]
@@ -161,25 +178,27 @@ fn only_the_secret_key_opens_an_encrypted_archive() {
         "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa",
         "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33",
     );
-    let keys = format!("format = \"jsonl.zst\", keep = \"forever\", encrypt_to = \"{public}\"");
-    let (bed, folder, shelf) = archiving(Db::Sqlite, &keys);
-    fill(&bed);
-    let before = rows_of(&bed, "audit");
-    bed.program(&["run", "audit"]).expect_code(0);
-    let file = files(&folder).remove(0);
-    assert!(file.to_string_lossy().ends_with(".jsonl.zst.age"));
-    assert!(std::fs::read(&file).unwrap().starts_with(b"age-encryption.org/v1"));
-    let verified = bed.program(&["archive", "verify"]).expect_code(0);
-    assert!(verified.stdout.contains("encrypted"), "{verified:?}");
-    let identity = shelf.path().join("identity");
-    std::fs::write(&identity, format!("{secret}\n")).unwrap();
-    let identity = identity.to_str().unwrap();
-    let verified = bed.program(&["archive", "verify", "--identity", identity]).expect_code(0);
-    assert!(!verified.stdout.contains("encrypted"), "{verified:?}");
-    empty_copy(&bed, "restored");
-    bed.program(&["archive", "restore", "audit", "--into", "restored"]).expect_code(2);
-    bed.program(&["archive", "restore", "audit", "--into", "restored", "--identity", identity]).expect_code(0);
-    assert_eq!(rows_of(&bed, "restored"), before);
+    for format in FORMATS {
+        let keys = format!("format = \"{format}\", keep = \"forever\", encrypt_to = \"{public}\"");
+        let (bed, folder, shelf) = archiving(Db::Sqlite, &keys);
+        fill(&bed);
+        let before = rows_of(&bed, "audit");
+        bed.program(&["run", "audit"]).expect_code(0);
+        let file = files(&folder).remove(0);
+        assert!(file.to_string_lossy().ends_with(&format!(".{format}.age")));
+        assert!(std::fs::read(&file).unwrap().starts_with(b"age-encryption.org/v1"));
+        let verified = bed.program(&["archive", "verify"]).expect_code(0);
+        assert!(verified.stdout.contains("encrypted"), "{verified:?}");
+        let identity = shelf.path().join("identity");
+        std::fs::write(&identity, format!("{secret}\n")).unwrap();
+        let identity = identity.to_str().unwrap();
+        let verified = bed.program(&["archive", "verify", "--identity", identity]).expect_code(0);
+        assert!(!verified.stdout.contains("encrypted"), "{verified:?}");
+        empty_copy(&bed, "restored");
+        bed.program(&["archive", "restore", "audit", "--into", "restored"]).expect_code(2);
+        bed.program(&["archive", "restore", "audit", "--into", "restored", "--identity", identity]).expect_code(0);
+        assert_eq!(rows_of(&bed, "restored"), before);
+    }
 }
 
 /// Its time counts from its newest row; what lies beside it stays.
@@ -202,11 +221,11 @@ fn an_archive_goes_when_its_own_time_is_over() {
 
 /// After each kill: every row is in its table or in an archive that is no longer pending, never in both once a run has
 /// ended, and the summaries amount to what is archived.
-#[test]
-fn a_killed_run_loses_no_row_and_archives_none_twice() {
+fn a_killed_run_loses_no_row(format: &str) {
     for db in ALL {
-        let keys = "format = \"jsonl.zst\", keep = \"forever\" }\npace = { rows_per_second = 4000, pause_ms = 5";
-        let (bed, folder, _shelf) = archiving(db, keys);
+        let keys =
+            format!("format = \"{format}\", keep = \"forever\" }}\npace = {{ rows_per_second = 4000, pause_ms = 5");
+        let (bed, folder, _shelf) = archiving(db, &keys);
         let rows: Vec<String> = (0..4_000)
             .map(|id| {
                 let at = bed.at(&format!("2025-{:02}-{:02} {:02}:00:{:02}", 5 + id % 2, id % 28 + 1, id % 24, id % 60));
@@ -227,12 +246,23 @@ fn a_killed_run_loses_no_row_and_archives_none_twice() {
         assert!(killed > 1, "{db:?}: nothing was killed");
         bed.program(&["run", "audit"]).expect_code(0);
         let written = files(&folder);
-        assert!(written.iter().all(|path| path.to_string_lossy().ends_with(".jsonl.zst")), "{db:?} {written:?}");
+        assert!(written.iter().all(|path| path.to_string_lossy().ends_with(format)), "{db:?} {written:?}");
         assert_eq!(read_elsewhere(&written, READ), "4000 4000 4000 0", "{db:?}");
         assert_eq!(bed.number("SELECT SUM(row_count) FROM audit_daily;"), 4_000, "{db:?}");
         assert_eq!(bed.number("SELECT COUNT(*) FROM audit;"), 0, "{db:?}");
         bed.program(&["archive", "verify"]).expect_code(0);
     }
+}
+
+#[test]
+fn a_killed_run_loses_no_row_and_archives_none_twice() {
+    a_killed_run_loses_no_row("jsonl.zst");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn a_killed_run_loses_no_row_in_parquet_either() {
+    a_killed_run_loses_no_row("parquet");
 }
 
 /// What a run left behind between writing and purging is not an archive: its rows are still there.

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, Write};
 
-use super::manifest::Archived;
+use super::column::Archived;
 use super::reading::Values;
 use crate::redact::Sealed;
 
@@ -14,7 +14,7 @@ pub(super) fn write(out: &mut impl Write, columns: &[Archived], row: &[Option<Se
         out.write_all(b":")?;
         match value {
             None => out.write_all(b"null")?,
-            Some(value) if column.is_number(value.expose()) => out.write_all(value.expose().as_bytes())?,
+            Some(value) if column.as_number(value.expose()).is_some() => out.write_all(value.expose().as_bytes())?,
             Some(value) => serde_json::to_writer(&mut *out, value.expose())?,
         }
     }

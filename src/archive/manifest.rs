@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::column::Archived;
 use super::format::Format;
 use crate::redact::Sealed;
 
@@ -11,30 +12,6 @@ use crate::redact::Sealed;
 pub(super) const PENDING: &str = ".pending";
 /// The version of manifests.
 pub(super) const VERSION: u32 = 1;
-
-/// A column, as it was when its values were archived.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archived {
-    /// Its name.
-    pub name: String,
-    /// Its type, as it was declared.
-    pub declared: String,
-    /// Whether it holds whole numbers, which are written as such.
-    pub number: bool,
-}
-
-impl Archived {
-    /// A column.
-    pub fn of(name: &str, declared: &str, number: bool) -> Self {
-        Self { name: name.to_owned(), declared: declared.to_owned(), number }
-    }
-
-    /// Whether a value is written as a number: it comes back as the very same text.
-    pub(super) fn is_number(&self, text: &str) -> bool {
-        self.number && text.parse::<i64>().is_ok_and(|number| number.to_string() == text)
-    }
-}
 
 /// The manifest of one archive.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,7 +95,7 @@ impl<'n> Named<'n> {
         let (batch, ending) = name.split_once('.').filter(|(batch, _)| is_batch(batch))?;
         let is_archive = |ending: &str| {
             let plain = ending.strip_suffix(".age").unwrap_or(ending);
-            [Format::Jsonl, Format::Csv].iter().any(|format| format.as_str() == plain)
+            Format::ALL.iter().any(|format| format.as_str() == plain)
         };
         match ending {
             "json" => Some(Self::Manifest(batch)),
@@ -178,6 +155,7 @@ mod tests {
         assert_eq!(known(".json"), Some(Named::Manifest(batch)));
         assert_eq!(known(".expired"), Some(Named::Expired(batch)));
         assert_eq!(known(".csv.gz.age"), Some(Named::Archive(batch)));
+        assert_eq!(known(".parquet"), Some(Named::Archive(batch)));
         let file = format!("{batch}.jsonl.zst");
         assert_eq!(known(".jsonl.zst.pending"), Some(Named::Pending { batch, file: &file }));
         for other in ["", ".pending", ".json.pending", ".expired.pending", ".jsonl.zst.pending.pending", "0.x.json"] {

@@ -13,18 +13,22 @@
 //! its own `keep` has run out, counted from its newest row. A file whose name is not of this pattern (a batch is a run's
 //! id and a number) is somebody else's, and never touched. Tests: `archives`.
 
+mod column;
 mod csv;
 mod format;
 mod jsonl;
 mod manifest;
+#[cfg_attr(not(feature = "parquet"), path = "parquet/without.rs")]
+mod parquet;
 mod reading;
 mod sealing;
 mod settling;
 mod shelved;
 mod writing;
 
+pub use column::{Archived, Digits};
 pub use format::Format;
-pub use manifest::{Archived, Manifest};
+pub use manifest::Manifest;
 pub use reading::{Rows, Values};
 pub use sealing::{Keys, Recipient};
 pub use settling::{Unsettled, undo, unsettled};

@@ -1,13 +1,15 @@
 //! Reading an archive, row by row.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::ArchiveError;
+use super::column::Archived;
 use super::format::Format;
 use super::manifest::{Manifest, RowsDigest, hex};
+use super::parquet;
 use super::sealing::Keys;
 use crate::files::Shelf;
 use crate::redact::Sealed;
@@ -15,12 +17,22 @@ use crate::redact::Sealed;
 /// The values of a row, in the order of the manifest's columns.
 pub type Values = Vec<Option<Sealed>>;
 
+/// What a file holds once it is decrypted; decrypted where it is read, so that none of it lies anywhere else.
+pub(super) trait Plain: Read + Seek + Send {}
+
+impl<R: Read + Seek + Send> Plain for R {}
+
+enum Input {
+    Jsonl(Box<dyn BufRead>),
+    Csv(Box<dyn BufRead>),
+    Parquet(Box<parquet::Reader>),
+}
+
 /// The rows of an archive.
 pub struct Rows {
     name: String,
-    format: Format,
-    columns: Vec<super::manifest::Archived>,
-    input: Box<dyn BufRead>,
+    columns: Vec<Archived>,
+    input: Input,
 }
 
 impl Rows {
@@ -32,34 +44,25 @@ impl Rows {
         let broken = |what: &str| ArchiveError::broken(name, what);
         let file = shelf.open(name)?.ok_or_else(|| broken("there is no such file"))?;
         let file = BufReader::with_capacity(1 << 16, file);
-        let plain: Box<dyn Read> = if manifest.encrypted_to.is_some() {
+        let plain: Box<dyn Plain> = if manifest.encrypted_to.is_some() {
             let opened = age::Decryptor::new(file).map_err(|error| broken(&error.to_string()))?;
             let keys = keys.0.iter().map(|key| &**key as &dyn age::Identity);
             Box::new(opened.decrypt(keys).map_err(|error| broken(&error.to_string()))?)
         } else {
             Box::new(file)
         };
-        let input: Box<dyn BufRead> = match manifest.format {
-            Format::Jsonl => {
-                Box::new(BufReader::new(zstd::Decoder::new(plain).map_err(|error| ArchiveError::io(name, &error))?))
-            }
-            Format::Csv => Box::new(BufReader::new(MultiGzDecoder::new(plain))),
-        };
+        let fail = |error: std::io::Error| ArchiveError::io(name, &error);
         let columns = manifest.columns.clone();
-        let mut rows = Self { name: name.to_owned(), format: manifest.format, columns, input };
-        if rows.format == Format::Csv {
-            let names = super::csv::read(&mut rows.input, rows.columns.len());
-            let names = names.map_err(|what| broken(&what))?.unwrap_or_default();
-            let same = rows
-                .columns
-                .iter()
-                .zip(&names)
-                .all(|(column, name)| name.as_ref().is_some_and(|name| *name.expose() == column.name));
-            if names.len() != rows.columns.len() || !same {
-                return Err(broken("its line of names is not the manifest's"));
+        let input = match manifest.format {
+            Format::Jsonl => Input::Jsonl(Box::new(BufReader::new(zstd::Decoder::new(plain).map_err(fail)?))),
+            Format::Csv => {
+                let mut input = BufReader::new(MultiGzDecoder::new(plain));
+                names(&mut input, &columns).map_err(|what| broken(&what))?;
+                Input::Csv(Box::new(input))
             }
-        }
-        Ok(rows)
+            Format::Parquet => Input::Parquet(Box::new(parquet::Reader::open(plain, &columns).map_err(fail)?)),
+        };
+        Ok(Self { name: name.to_owned(), columns, input })
     }
 
     /// The next row.
@@ -67,9 +70,10 @@ impl Rows {
     /// # Errors
     /// When the file is broken there.
     pub fn next_row(&mut self) -> Result<Option<Values>, ArchiveError> {
-        match self.format {
-            Format::Jsonl => super::jsonl::read(&mut self.input, &self.columns),
-            Format::Csv => super::csv::read(&mut self.input, self.columns.len()),
+        match &mut self.input {
+            Input::Jsonl(input) => super::jsonl::read(input, &self.columns),
+            Input::Csv(input) => super::csv::read(input, self.columns.len()),
+            Input::Parquet(input) => input.next_row(&self.columns).map_err(|error| error.to_string()),
         }
         .map_err(|what| ArchiveError::broken(&self.name, what))
     }
@@ -93,6 +97,20 @@ impl Rows {
             return Err(ArchiveError::broken(&self.name, "its rows are not those of its manifest"));
         }
         Ok(found)
+    }
+}
+
+/// Reads a line of names, which are those of the columns.
+fn names(input: &mut impl BufRead, columns: &[Archived]) -> Result<(), String> {
+    let names = super::csv::read(input, columns.len())?.unwrap_or_default();
+    let same = columns
+        .iter()
+        .zip(&names)
+        .all(|(column, name)| name.as_ref().is_some_and(|name| *name.expose() == column.name));
+    if names.len() == columns.len() && same {
+        Ok(())
+    } else {
+        Err("its line of names is not the manifest's".to_owned())
     }
 }
 

@@ -10,8 +10,10 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use super::ArchiveError;
+use super::column::Archived;
 use super::format::Format;
-use super::manifest::{Archived, Manifest, PENDING, RowsDigest, VERSION, file, hex, name};
+use super::manifest::{Manifest, PENDING, RowsDigest, VERSION, file, hex, name};
+use super::parquet;
 use super::reading::{Rows, digest_of};
 use super::sealing::{Keys, Recipient};
 use crate::files::Shelf;
@@ -84,11 +86,24 @@ impl<'a> Writer<'a> {
                 super::csv::write_names(&mut encoder, frame.columns).map_err(|error| fail(&error))?;
                 Encoder::Csv(Box::new(encoder))
             }
+            Format::Parquet => {
+                Encoder::Parquet(Box::new(parquet::Writer::begin(sink, frame.columns).map_err(|error| fail(&error))?))
+            }
         };
         Ok(Self { shelf, frame, pending, encoder, secret, digest: RowsDigest::default(), rows: 0 })
     }
 
-    /// Adds a row, its values in the order of the columns.
+    /// The place of a value that the type of its column would change. The archive is begun anew then, with that column as
+    /// text: on SQLite a column of numbers may hold anything.
+    pub fn misfit(&self, row: &[Option<Sealed>]) -> Option<usize> {
+        let mut values = row.iter().zip(self.frame.columns);
+        let misfit = |(value, column): (&Option<Sealed>, &Archived)| {
+            value.as_ref().is_some_and(|value| !column.takes(value.expose()))
+        };
+        if self.frame.format.is_typed() { values.position(misfit) } else { None }
+    }
+
+    /// Adds a row without a misfit, its values in the order of the columns.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -97,6 +112,7 @@ impl<'a> Writer<'a> {
         match &mut self.encoder {
             Encoder::Jsonl(out) => super::jsonl::write(out, columns, row),
             Encoder::Csv(out) => super::csv::write(out, columns, row),
+            Encoder::Parquet(out) => out.row(columns, row),
         }
         .map_err(|error| ArchiveError::io(&self.pending, &error))?;
         self.digest.row(row);
@@ -228,6 +244,7 @@ impl Write for Sink {
 enum Encoder {
     Jsonl(Box<zstd::Encoder<'static, Sink>>),
     Csv(Box<GzEncoder<Sink>>),
+    Parquet(Box<parquet::Writer<Sink>>),
 }
 
 impl Encoder {
@@ -235,6 +252,7 @@ impl Encoder {
         match self {
             Self::Jsonl(encoder) => encoder.finish()?.finish(),
             Self::Csv(encoder) => encoder.finish()?.finish(),
+            Self::Parquet(encoder) => encoder.finish()?.finish(),
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::store::target::{Expr, statements};
 use crate::store::{Access, Conn, ErrorKind, StoreError};
 
 mod across;
+mod archive_keys;
 mod archiving;
 mod calendar;
 mod checks;
@@ -47,7 +48,7 @@ mod summary;
 pub mod table;
 mod walk;
 
-pub use archiving::ArchiveKeys;
+pub use archive_keys::ArchiveKeys;
 use archiving::Archiving;
 pub use calendar::Bucket;
 use summary::Folding;

@@ -36,7 +36,7 @@ fn typed(db: Db) -> (&'static str, [&'static str; 3]) {
 #[test]
 fn values_of_every_type_come_back_as_they_were() {
     for db in ALL {
-        for format in ["jsonl.zst", "csv.gz"] {
+        for format in FORMATS {
             let (bed, _folder, _shelf) = archiving(db, &format!("format = \"{format}\", keep = \"forever\""));
             let (columns, rows) = typed(db);
             for column in columns.split(", ").filter(|column| !column.ends_with(')') || column.contains('(')) {

@@ -8,23 +8,19 @@
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
+use super::archive_keys::ArchiveKeys;
 use super::fold::{Stretch, doubt};
-use super::summary::Reader;
-use crate::archive::{self, ArchiveError, Archived, Format, Frame, Manifest, Recipient, Unsettled, Writer};
-use crate::config::document::Document;
+use crate::archive::{self, ArchiveError, Archived, Digits, Format, Frame, Manifest, Recipient, Unsettled, Writer};
 use crate::config::period::Keep;
 use crate::files::Shelf;
 use crate::graph::Node;
 use crate::names::{DataName, JobName, StoreName};
 use crate::redact::Sealed;
 use crate::removal::{Context, Halt, RemovalError, Task, Undone, blocked, next_id, transact_in};
-use crate::store::catalog::TypeClass;
+use crate::store::catalog::{Column, TypeClass};
 use crate::store::target::{Operand, copies};
-use crate::store::url::StoreUrl;
-use crate::store::{Access, Conn, ErrorKind, StoreError, ledger};
+use crate::store::{Access, Backend, Conn, ErrorKind, StoreError, ledger};
 use crate::trail::{Act, Digest};
 
 use super::super::session::Look;
@@ -33,98 +29,6 @@ use super::super::session::Look;
 const PAGE: u64 = 2_000;
 /// So often something is tried while others hold the gate.
 const PATIENCE: u32 = 50;
-
-/// Where the raw rows go before they are purged.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ArchiveKeys {
-    /// The file store that takes them; each job has a folder of its own there.
-    pub store: StoreName,
-    /// How they are written: `"jsonl.zst"` or `"csv.gz"`.
-    pub format: Format,
-    /// How long an archive is kept, counted from its newest row.
-    pub keep: Keep,
-    /// What the job was called before: archives of these names go when their time is over, too.
-    #[serde(default)]
-    pub formerly: Vec<JobName>,
-    /// A public key of age (`"age1…"`) that archives are encrypted to. The secret key stays elsewhere.
-    pub encrypt_to: Option<String>,
-}
-
-impl ArchiveKeys {
-    /// The keys as plain data, for the policy.
-    pub(super) fn plain(&self) -> [(&'static str, String); 5] {
-        [
-            ("store", self.store.to_string()),
-            ("format", self.format.as_str().to_owned()),
-            ("keep", self.keep.to_string()),
-            ("formerly", self.formerly.iter().map(JobName::as_str).collect::<Vec<_>>().join(" ")),
-            ("encrypt_to", self.encrypt_to.clone().unwrap_or_default()),
-        ]
-    }
-}
-
-/// Mistakes of the keys.
-pub(super) fn check(reader: &mut Reader<'_>, (keys, keep): (&ArchiveKeys, &Keep), source: &Node, document: &Document) {
-    let longer = match (&keys.keep, keep) {
-        (Keep::For(archives), Keep::For(rows)) => {
-            archives.never_shorter_than(rows) && !rows.never_shorter_than(archives)
-        }
-        (Keep::Forever, _) => true,
-        (Keep::For(_), Keep::Forever) => false,
-    };
-    if !longer {
-        let message =
-            format!("rows are {keep} old when they are archived; with this keep their archives would go at once");
-        reader.error(&["archive", "keep"], message, "it counts from the time of the rows: say a longer one".to_owned());
-    }
-    let of_rows =
-        document.data.iter().find(|(_, entry)| entry.file.as_ref().is_some_and(|file| file.store == keys.store));
-    if let Some((data, _)) = of_rows {
-        let message = format!("store `{}` has the files of `{data}`; archives need a store of their own", keys.store);
-        reader.error(&["archive", "store"], message, None);
-    }
-    for (place, name) in keys.formerly.iter().enumerate() {
-        if document.jobs.keys().any(|job| job.in_file() == name.in_file()) {
-            let message = format!("job `{name}` is in the file, and looks after its archives itself");
-            reader.error(&["archive", "formerly", &place.to_string()], message, None);
-        }
-        // Of two jobs the shorter `keep` would count.
-        let claims = super::archived(document).into_iter().filter(|(.., other)| other.store == keys.store);
-        if claims.filter(|(.., other)| other.formerly.iter().any(|its| its.in_file() == name.in_file())).count() > 1 {
-            let message = format!("two jobs say that they were `{name}`; its archives go on with one");
-            reader.error(&["archive", "formerly", &place.to_string()], message, None);
-        }
-    }
-    match document.stores.get(&keys.store) {
-        None => {
-            let near = crate::config::diagnostic::did_you_mean(
-                keys.store.as_str(),
-                document.stores.keys().map(StoreName::as_str),
-            );
-            let help = near.map(|near| format!("did you mean `{near}`?"));
-            reader.error(&["archive", "store"], format!("there is no store `{}`", keys.store), help);
-        }
-        Some(store) => {
-            let url = store.url.as_ref().and_then(|url| url.resolve().ok()).and_then(|url| StoreUrl::parse(&url).ok());
-            if url.is_some_and(|url| !matches!(url, StoreUrl::Files(_))) {
-                let message = format!("`{}` is a database; an archive is kept in a file store", keys.store);
-                reader.error(&["archive", "store"], message, "url = \"file:/srv/archive\"".to_owned());
-            }
-        }
-    }
-    if source.key.is_empty() {
-        let message = format!("`{}` has no key, so its rows cannot be read one after the other", source.name);
-        reader.error(&["archive"], message, format!("say key = [\"…\"] in [data.{}]", source.name));
-    }
-    if document.stores.get(&source.store).is_some_and(|store| !store.ledger) {
-        let message = format!("store `{}` has no ledger, so nobody knows which archives are whole", source.store);
-        reader.error(&["archive"], message, None);
-    }
-    if let Some(Err(why)) = keys.encrypt_to.as_deref().map(Recipient::parse) {
-        reader.error(&["archive", "encrypt_to"], why, None);
-    }
-}
 
 /// The archives of a job.
 pub(super) struct Archiving {
@@ -163,13 +67,10 @@ impl Archiving {
         let former = keys.formerly.iter().map(|name| root.shelf(name.in_file(), false));
         let former = former.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
         let scope = node.own();
-        let operand = |column: &crate::store::catalog::Column| Operand { scope: scope.clone(), column: column.clone() };
+        let operand = |column: &Column| Operand { scope: scope.clone(), column: column.clone() };
         let order: Vec<Operand> =
             node.age.iter().map(|age| age.operand(&scope)).chain(node.key.iter().map(operand)).collect();
-        let columns = node.table.columns.iter().map(|column| {
-            let number = matches!(column.class, TypeClass::Integer { .. });
-            Archived::of(column.name.as_str(), &column.declared, number)
-        });
+        let columns = node.table.columns.iter().map(|column| archived(column, keys.format, node.backend));
         let recipient = keys.encrypt_to.as_deref().map(Recipient::parse).transpose().map_err(RemovalError::Doubt)?;
         Ok(Self {
             shelf,
@@ -277,7 +178,8 @@ impl Archiving {
         Err(blocked(node))
     }
 
-    /// Writes the rows of a stretch; they stay pending.
+    /// Writes the rows of a stretch; they stay pending. Where a value is not of the type of its column, what was written
+    /// goes, and all of it is written anew, that column as text: this very transaction is the only one that could commit it.
     pub fn write(
         &self,
         conn: &mut Conn,
@@ -285,6 +187,26 @@ impl Archiving {
         stretch: &Stretch,
         (batch, now): (&str, DateTime<Utc>),
     ) -> Result<Manifest, Undone> {
+        let mut columns = self.columns.clone();
+        loop {
+            match self.attempt(conn, node, (stretch, &columns), (batch, now))? {
+                Attempt::Written(manifest) => return Ok(*manifest),
+                Attempt::Misfit(place) => {
+                    archive::undo(&self.shelf, batch).map_err(failed)?;
+                    let as_text = |(at, column): (usize, Archived)| if at == place { column.as_text() } else { column };
+                    columns = columns.into_iter().enumerate().map(as_text).collect();
+                }
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        conn: &mut Conn,
+        node: &Node,
+        (stretch, archived): (&Stretch, &[Archived]),
+        (batch, now): (&str, DateTime<Utc>),
+    ) -> Result<Attempt, Undone> {
         let table = node.table.label();
         let frame = Frame {
             batch,
@@ -295,7 +217,7 @@ impl Archiving {
             table: &table,
             format: self.format,
             recipient: self.recipient.as_ref(),
-            columns: &self.columns,
+            columns: archived,
         };
         let mut writer = Writer::begin(&self.shelf, frame).map_err(failed)?;
         let (mut after, mut ends): (Option<Vec<Sealed>>, Option<(Sealed, Sealed)>) = (None, None);
@@ -313,6 +235,9 @@ impl Archiving {
                     ends = Some((first, time.clone()));
                 }
                 after = Some(key);
+                if let Some(place) = writer.misfit(&values) {
+                    return Ok(Attempt::Misfit(place));
+                }
                 writer.row(&values).map_err(failed)?;
             }
             if last {
@@ -324,7 +249,7 @@ impl Archiving {
         let Some(period) = period else {
             return Err(doubt(format!("`{}`: the rows of an archive have no time", node.name)));
         };
-        writer.finish(period, now).map_err(failed)
+        Ok(Attempt::Written(Box::new(writer.finish(period, now).map_err(failed)?)))
     }
 
     /// After the commit: it becomes an archive, and the trail says so first.
@@ -337,6 +262,25 @@ impl Archiving {
     pub fn undone(&self, batch: &str) -> Result<(), RemovalError> {
         archive::undo(&self.shelf, batch).map_err(error)
     }
+}
+
+/// What became of writing an archive.
+enum Attempt {
+    Written(Box<Manifest>),
+    /// The place of a column that has a value of another type.
+    Misfit(usize),
+}
+
+/// A column as it is archived. Where all values of a column are of one type, as in Parquet, numbers beyond 64 bits with
+/// their sign are text.
+fn archived(column: &Column, format: Format, backend: Backend) -> Archived {
+    let number = match column.class {
+        TypeClass::Integer { unsigned_big } => !(unsigned_big && format == Format::Parquet),
+        _ => false,
+    };
+    let digits = if backend == Backend::Postgres { Digits::Lower } else { Digits::Upper };
+    let bytes = (column.class == TypeClass::Bytes).then_some(digits);
+    Archived { number, bytes, ..Archived::of(column.name.as_str(), &column.declared) }
 }
 
 impl From<ArchiveError> for RemovalError {

@@ -148,7 +148,7 @@ pub(super) fn resolve(
     let into = entry(reader, graph, document, &spec.into, "into")?;
     check_source(reader, source, graph);
     if let Some(keys) = &spec.archive {
-        super::archiving::check(reader, (keys, &spec.keep), source, document);
+        super::archive_keys::check(reader, (keys, &spec.keep), source, document);
     }
     if source.store != into.store {
         check_across(reader, spec, source, into);
