@@ -12,6 +12,8 @@ mod bed;
 mod killed;
 #[path = "audit_rollup/refused.rs"]
 mod refused;
+#[path = "audit_rollup/stays.rs"]
+mod stays;
 #[path = "audit_rollup/summaries.rs"]
 mod summaries;
 #[path = "audit_rollup/waits.rs"]

@@ -109,6 +109,7 @@ const MAY_CHANGE_ROWS: &[(&str, &str)] = &[
     ("src/store/capture.rs", "which triggers retentiond has installed"),
     ("src/store/removing.rs", "the row of retentiond_actor that says who removes"),
     ("src/store/sealed.rs", "the keys of rows that are folded and not purged yet"),
+    ("src/store/folded.rs", "which rows are counted, of those that are gone"),
     ("src/store/gate.rs", "retentiond's own gate"),
     ("src/store/held.rs", "the held rows themselves"),
     ("src/store/state/", "retentiond's own memory"),

@@ -14,7 +14,7 @@ use crate::store::catalog::{Catalog, Lookup};
 use crate::store::pool::{Database, DatabaseSpec};
 use crate::store::target::rollup::NewTable;
 use crate::store::url::StoreUrl;
-use crate::store::{Backend, Conn, ledger, sealed};
+use crate::store::{Backend, Conn, folded, ledger, sealed};
 
 /// Prepares a store; where the file has tenants, each one's, unless one is named.
 pub fn init(cli: &Cli, args: &InitArgs) -> Result<Exit, Failure> {
@@ -67,6 +67,8 @@ fn prepare(cli: &Cli, args: &InitArgs, loaded: &Loaded) -> Result<Exit, Failure>
         own: ledger::version(&mut conn)?.is_none(),
         seals: audit_rollup::table::sealed_wanted(&loaded.document, name)
             && !matches!(catalog.find("retentiond_sealed"), Lookup::Found(_)),
+        folds: audit_rollup::table::folds_wanted(&loaded.document, name)
+            && !matches!(catalog.find(folded::TABLE), Lookup::Found(_)),
         summaries: audit_rollup::table::missing(&loaded.document, name, &catalog).map_err(wrong)?,
     };
     if args.print_sql {
@@ -82,6 +84,8 @@ struct Missing {
     own: bool,
     /// The sealed keys of rows of other databases.
     seals: bool,
+    /// The rows that are counted and stay.
+    folds: bool,
     /// Tables for summaries.
     summaries: Vec<NewTable>,
 }
@@ -95,6 +99,9 @@ impl Missing {
         }
         if self.seals {
             say_text!("\n{}", sealed::ddl(backend));
+        }
+        if self.folds {
+            say_text!("\n{}", folded::ddl(backend));
         }
         for stmt in self.summaries.iter().flat_map(|table| table.statements(backend)) {
             say!("\n{};", stmt.to_text(backend));
@@ -113,6 +120,10 @@ impl Missing {
             say!(
                 "store {name}: created retentiond_sealed, for rows of other stores that are folded into summaries here"
             );
+        }
+        if self.folds {
+            folded::install(conn)?;
+            say!("store {name}: created retentiond_folds and retentiond_folded, for rows that are counted and stay");
         }
         for table in &self.summaries {
             table.create(conn)?;

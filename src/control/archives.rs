@@ -14,7 +14,7 @@ use crate::config::period::Keep;
 use crate::files::Shelf;
 use crate::graph::stores::Stores;
 use crate::jobs::audit_rollup;
-use crate::names::{DataName, JobName, StoreName};
+use crate::names::{JobName, StoreName};
 use crate::removal::RemovalError;
 use crate::store::catalog::{Catalog, Column, Lookup, Table, TableKind};
 use crate::store::pool::Database;
@@ -204,9 +204,9 @@ fn target<'c>(document: &Document, store: &StoreName, catalog: &'c Catalog, into
         one.label() == other.label()
             || one.partitions.iter().chain(&one.ancestors).any(|part| part.label() == other.label())
     };
-    let entries = audit_rollup::folded(document).into_iter().filter_map(|(job, data): (JobName, DataName)| {
-        let entry = document.data.get(&data).filter(|entry| entry.store.as_ref() == Some(store))?;
-        Some((job, find(entry.table.as_ref()?)?))
+    let entries = audit_rollup::folds(document).into_iter().filter_map(|fold| {
+        let entry = document.data.get(&fold.data).filter(|entry| entry.store.as_ref() == Some(store))?;
+        Some((fold.job, find(entry.table.as_ref()?)?))
     });
     for (job, folded) in entries {
         if within(table, folded) || within(folded, table) {

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::condition::{along, joined};
 use super::{Edge, Fate, Graph, MarkerColumn, Named, Node, Requirement, Resolved, Subject, Walk};
+use crate::store::folded::Fold;
 use crate::store::target::{Expr, Operand, Scope};
 
 /// What makes a row due.
@@ -54,8 +55,19 @@ pub struct Due {
     pub matching: Option<Resolved>,
     /// The conditions of the overrides before it.
     pub unless: Vec<Resolved>,
-    /// Rows below it that a rollup has not folded yet: each as the links down to them. While there is one, the row stays.
-    pub unfolded: Vec<Vec<Edge>>,
+    /// Rows that a rollup has not folded yet. While there is one, the row stays.
+    pub unfolded: Vec<Unfolded>,
+    /// Only rows that this rollup, which leaves them there, has not counted yet.
+    pub fresh: Option<String>,
+}
+
+/// Rows that a rollup must have folded first.
+#[derive(Clone, Debug)]
+pub struct Unfolded {
+    /// The links down to them; none: they are the rows themselves.
+    pub links: Vec<Edge>,
+    /// The job that counts them and leaves them there; without one, they are folded when they are gone.
+    pub stays: Option<String>,
 }
 
 impl Due {
@@ -86,8 +98,11 @@ impl Due {
             // These are the rows of the requirement's own rule, whatever their age.
             parts.push(Expr::Not(Box::new(lacks_requirement(graph, node, scope, alias))));
         }
-        for links in &self.unfolded {
-            parts.push(Expr::Not(Box::new(below(graph, links, scope, alias))));
+        for unfolded in &self.unfolded {
+            parts.push(unfolded.none(graph, node, scope, alias));
+        }
+        if let Some(job) = &self.fresh {
+            parts.push(Expr::Not(Box::new(node.folded_by(job, scope))));
         }
         if node.shared {
             parts.push(unreferred(graph, node, scope, alias));
@@ -112,7 +127,7 @@ impl Due {
 
     /// Rows for another reason than age, with no further condition.
     pub fn because(why: Why) -> Self {
-        Self { why, only: Resolved::nothing(), matching: None, unless: Vec::new(), unfolded: Vec::new() }
+        Self { why, only: Resolved::nothing(), matching: None, unless: Vec::new(), unfolded: Vec::new(), fresh: None }
     }
 
     /// The cutoff, when the rule has one.
@@ -165,15 +180,36 @@ pub fn lacks_requirement(graph: &Graph, node: &Node, scope: &Scope, alias: u8) -
     }
 }
 
-/// There is a row at the end of these links, each from a row that refers to the one above it.
-fn below(graph: &Graph, links: &[Edge], scope: &Scope, alias: u8) -> Expr {
-    let Some((edge, deeper)) = links.split_first() else { return Expr::always() };
-    // A link to an entry that is not there keeps everything.
-    let Some(child) = graph.node(&edge.from) else { return Expr::always() };
-    let inner = Scope::Alias(alias);
-    let mut parts = joined(graph, edge, &inner, scope, alias + 1);
-    parts.push(below(graph, deeper, &inner, alias + 1));
-    Expr::Exists { table: child.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
+impl Unfolded {
+    /// There is none of them at the row in `scope`.
+    fn none(&self, graph: &Graph, node: &Node, scope: &Scope, alias: u8) -> Expr {
+        match &self.stays {
+            Some(job) if self.links.is_empty() => node.folded_by(job, scope),
+            _ => Expr::Not(Box::new(self.below(graph, &self.links, scope, alias))),
+        }
+    }
+
+    /// There is a row at the end of these links, each from a row that refers to the one above it.
+    fn below(&self, graph: &Graph, links: &[Edge], scope: &Scope, alias: u8) -> Expr {
+        let Some((edge, deeper)) = links.split_first() else { return Expr::always() };
+        // A link to an entry that is not there keeps everything.
+        let Some(child) = graph.node(&edge.from) else { return Expr::always() };
+        let inner = Scope::Alias(alias);
+        let mut parts = joined(graph, edge, &inner, scope, alias + 1);
+        parts.push(match &self.stays {
+            Some(job) if deeper.is_empty() => Expr::Not(Box::new(child.folded_by(job, &inner))),
+            _ => self.below(graph, deeper, &inner, alias + 1),
+        });
+        Expr::Exists { table: child.at.clone(), alias, condition: Box::new(Expr::All(parts)) }
+    }
+}
+
+impl Node {
+    /// The rows that a rollup which leaves them there has counted.
+    pub fn folded_by(&self, job: &str, scope: &Scope) -> Expr {
+        let identity = self.identity();
+        identity.entered(Fold::of(job, &identity.source).id, scope)
+    }
 }
 
 /// Nothing refers to the row: neither a child nor a reference that would be unlinked.

@@ -16,9 +16,9 @@ use crate::files::PathTemplate;
 use crate::names::{DataName, StoreName};
 use crate::store::Backend;
 use crate::store::catalog::{Catalog, Column, Lookup, Table, TableKind, TypeClass};
-use crate::store::held;
 use crate::store::target::TableRef;
 use crate::store::target::probe::TextForm;
+use crate::store::{folded, held};
 
 pub(super) fn resolve(
     document: &Document,
@@ -68,6 +68,7 @@ fn resolve_entry(
         backend: catalog.backend,
         category: entry.category.clone()?,
         holds: !matches!(catalog.find(held::TABLE), Lookup::Missing { .. }),
+        folds: !matches!(catalog.find(folded::TABLE), Lookup::Missing { .. }),
         key,
         age,
         ages_with: None,

@@ -29,12 +29,13 @@ use crate::files::PathTemplate;
 use crate::names::{CategoryName, DataName, StoreName};
 use crate::store::Backend;
 use crate::store::catalog::{Catalog, Column, ForeignKey, Table};
+use crate::store::target::folded::Identity;
 use crate::store::target::statements::Overwrite;
 use crate::store::target::{Operand, Scope, TableRef};
 
 pub use age::{Age, AgeKind};
 pub use condition::Resolved;
-pub use due::{Due, Why};
+pub use due::{Due, Unfolded, Why};
 pub use entries::condition as resolve_condition;
 pub use people::{Address, AddressLink, Compare, KeyForm, KeyLink, OnErasure, People, PersonKind};
 pub use switches::{Named, Switch, Switches};
@@ -138,6 +139,8 @@ pub struct Node {
     pub category: CategoryName,
     /// Whether the store has the table of held rows: where it has none, nothing can be held.
     pub holds: bool,
+    /// Whether the store has the table of rows that were counted and stay.
+    pub folds: bool,
     /// What tells rows apart, in order; empty when the table has no key.
     pub key: Vec<Column>,
     /// What ages a row.
@@ -194,6 +197,11 @@ impl Node {
     /// The key columns in a scope.
     pub fn key_operands(&self, scope: &Scope) -> Vec<Operand> {
         self.key.iter().map(|column| Operand { scope: scope.clone(), column: column.clone() }).collect()
+    }
+
+    /// What tells its rows apart when some are counted and stay.
+    pub fn identity(&self) -> Identity {
+        Identity::of(self.backend, &self.table, &self.key, self.age.as_ref().map(|age| &age.column))
     }
 
     /// The link to the same table along which rows go with their parent, if there is one.

@@ -5,7 +5,8 @@
 //! gate and with its ledger row. A number that differs undoes it. With `archive`, the rows were written to a file and read
 //! back from it before ([`archiving`]). A period that has not ended is left alone; rows that come
 //! late are folded by the next run. A summary names nobody: columns that the map calls personal are no dimensions unless
-//! `by_person` says why, and groups of fewer than `minimum_group` rows become one. Tests: `audit_rollup`.
+//! `by_person` says why, and groups of fewer than `minimum_group` rows become one. With `purge = false` nothing goes, and
+//! each row is counted once ([`staying`]). Tests: `audit_rollup`.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,7 +23,7 @@ use super::{CatchUp, Job, Kind};
 use crate::config::condition::Condition;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::{Brakes, Document, Pace as PaceKeys};
-use crate::config::period::Keep;
+use crate::config::period::{Keep, Period};
 use crate::config::section::RawJob;
 use crate::config::span::Span;
 use crate::config::window::Window;
@@ -32,8 +33,8 @@ use crate::plan::policy::{self, Policy};
 use crate::plan::{Action, Kept, Limits, Plan, Step, Strategy};
 use crate::removal::{Done, Halt, RemovalError, Task, probe};
 use crate::report::Keeping;
-use crate::store::target::{Expr, statements};
-use crate::store::{Access, Conn, ErrorKind, StoreError};
+use crate::store::target::{Expr, Guarded, statements};
+use crate::store::{Access, Conn, ErrorKind, Stmt, StoreError};
 
 mod across;
 mod archive_keys;
@@ -44,6 +45,7 @@ mod clustered;
 mod fold;
 mod next;
 mod proof;
+mod staying;
 mod summary;
 pub mod table;
 mod walk;
@@ -63,8 +65,13 @@ pub const KIND: Kind =
 pub struct Spec {
     /// The entry whose rows are folded.
     pub data: DataName,
-    /// How long its rows are kept before they are folded, counted from their time column.
-    pub keep: Keep,
+    /// How long its rows are kept before they are folded and purged, counted from their time column.
+    pub keep: Option<Keep>,
+    /// Whether rows go when they are folded. With `false` they stay, each counted once, and `after` stands instead of `keep`.
+    #[serde(default = "purges")]
+    pub purge: bool,
+    /// With `purge = false`: how old rows are when they are folded, counted from their time column.
+    pub after: Option<Period>,
     /// How long a period is, in the file's zone.
     pub bucket: Bucket,
     /// The columns that tell groups apart.
@@ -101,17 +108,43 @@ pub struct AuditRollup {
     folding: Folding,
 }
 
-/// The entry whose rows a job of this kind folds; `None` when there is no such job.
-pub(super) fn folds(document: &Document, job: &JobName) -> Option<DataName> {
-    // The file names its own jobs; a tenant's document has them as that tenant's.
-    let named = |name: &JobName| name == job || (job.tenant().is_none() && name.in_file() == job.as_str());
-    folded(document).into_iter().find_map(|(name, data)| named(&name).then_some(data))
+fn purges() -> bool {
+    true
 }
 
-/// All jobs of this kind, with the entries whose rows they fold.
-pub fn folded(document: &Document) -> Vec<(JobName, DataName)> {
+impl Spec {
+    /// How old rows are when they are folded.
+    fn older(&self) -> Keep {
+        self.after.clone().map(Keep::For).or_else(|| self.keep.clone()).unwrap_or(Keep::Forever)
+    }
+}
+
+/// What a job of this kind folds.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// The job.
+    pub job: JobName,
+    /// The entry.
+    pub data: DataName,
+    /// Whether its rows go then.
+    pub purges: bool,
+}
+
+/// What this job of this kind folds; `None` when there is no such job.
+pub(super) fn fold(document: &Document, job: &JobName) -> Option<Fold> {
+    // The file names its own jobs; a tenant's document has them as that tenant's.
+    let named = |name: &JobName| name == job || (job.tenant().is_none() && name.in_file() == job.as_str());
+    folds(document).into_iter().find(|fold| named(&fold.job))
+}
+
+/// What all jobs of this kind fold.
+pub fn folds(document: &Document) -> Vec<Fold> {
     let jobs = document.jobs.iter().filter(|(_, raw)| raw.kind == KIND.name);
-    jobs.filter_map(|(name, raw)| Some((name.clone(), raw.read::<Spec>(&mut Diagnostics::default())?.data))).collect()
+    jobs.filter_map(|(name, raw)| {
+        let spec: Spec = raw.read(&mut Diagnostics::default())?;
+        Some(Fold { job: name.clone(), data: spec.data, purges: spec.purge })
+    })
+    .collect()
 }
 
 /// The jobs that archive, with their entries and keys.
@@ -149,9 +182,12 @@ fn policy(spec: &Spec, document: &Document) -> Policy {
         ("by_person", policy::value(&spec.by_person)),
         ("archive", policy::value(&spec.archive.as_ref().map(ArchiveKeys::plain))),
     ];
-    let rules = policy::Rules::of(&Condition::default(), std::iter::empty(), &spec.keep);
+    // Where rows stay, none goes by its age, whatever `after` says.
+    let keep = if spec.purge { spec.older() } else { Keep::Forever };
+    let rules = policy::Rules::of(&Condition::default(), std::iter::empty(), &keep);
+    let stay = (!spec.purge).then(|| ("purge".to_owned(), false.into()));
     Policy {
-        fixed: fixed.map(|(key, value)| (key.to_owned(), value)).into(),
+        fixed: fixed.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(stay).collect(),
         limits: Limits::of(spec.brakes.as_ref(), &document.brakes).looseness(),
         rules: [(spec.data.to_string(), rules)].into(),
         entries: [&spec.data, &spec.into].into_iter().filter_map(whole).collect(),
@@ -172,7 +208,10 @@ impl Job for AuditRollup {
     }
 
     fn keeps(&self) -> Vec<Keeping> {
-        let (only, keep) = (Resolved::nothing(), self.spec.keep.clone());
+        if !self.spec.purge {
+            return Vec::new();
+        }
+        let (only, keep) = (Resolved::nothing(), self.spec.older());
         vec![Keeping { data: self.spec.data.clone(), only, only_text: String::new(), overrides: Vec::new(), keep }]
     }
 
@@ -224,15 +263,17 @@ impl AuditRollup {
         let basis = look.basis(self.policy_hash(), &self.stores(look.graph));
         let plan = Plan::new(self.name.clone(), KIND.name, Some(expired), basis, vec![step]);
         let limits = Limits::of(self.spec.brakes.as_ref(), &look.document.brakes);
-        let brakes = limits.look_at(&plan, look.usual, look.now);
+        // Nothing is lost where rows stay.
+        let brakes = if self.spec.purge { limits.look_at(&plan, look.usual, look.now) } else { Vec::new() };
         Ok((plan.with_brakes(brakes), (task, end)))
     }
 
     /// The rows that a run folds, the cutoff, and the instant before which whole periods have ended by then.
     fn task(&self, look: &Look<'_>, node: &Node) -> Result<(Task, DateTime<Utc>, DateTime<Utc>), RemovalError> {
-        let expired = cutoff(&self.spec.keep, look.now, look.document.timezone)?.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let expired = cutoff(&self.spec.older(), look.now, look.document.timezone)?.unwrap_or(DateTime::<Utc>::MIN_UTC);
         let end = self.folding.end(expired, look.now);
-        let due = Due::because(Why::Age(end));
+        let fresh = self.folding.staying.as_ref().map(|staying| staying.fold.job.clone());
+        let due = Due { fresh, ..Due::because(Why::Age(end)) };
         let rule = self.spec.bucket.as_str().to_owned();
         let task = Task {
             root: node.name.clone(),
@@ -306,14 +347,21 @@ impl AuditRollup {
                 kept,
                 strategy: task.strategy,
                 table_rows,
-                sql: statements::delete(node.backend, &node.at, statements::Access::Any, &look.graph.guard(node, rows))
-                    .to_text(node.backend),
+                sql: self.statement(node, &look.graph.guard(node, rows)).to_text(node.backend),
             })
         })
     }
 }
 
 impl AuditRollup {
+    /// What becomes of the rows, once they are in a summary.
+    fn statement(&self, node: &Node, rows: &Guarded) -> Stmt {
+        match &self.folding.staying {
+            Some(staying) => node.identity().enter(staying.fold.id, rows),
+            None => statements::delete(node.backend, &node.at, statements::Access::Any, rows),
+        }
+    }
+
     fn fold_all(
         &self,
         session: &mut Session<'_>,

@@ -1,5 +1,6 @@
 //! What a job may use for its work: window, time and pace, and the work within them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ impl Session<'_> {
             progress: &mut *self.progress,
             transactions: Vec::new(),
             batches,
+            folds: RefCell::default(),
             watch: Watch::default(),
         };
         let ended = work(&mut context);

@@ -24,7 +24,7 @@ use crate::config::section::RawJob;
 use crate::config::span::Span;
 use crate::config::window::Window;
 use crate::graph::ties::Ties;
-use crate::graph::{Due, Edge, Graph, Node, Resolved, Why};
+use crate::graph::{Due, Graph, Node, Resolved, Unfolded, Why};
 use crate::names::{DataName, JobName, StoreName};
 use crate::plan::{Action, Limits, Plan, Policy, Step, Strategy};
 use crate::removal::{self, Done, Halt, RemovalError, Task, branches};
@@ -56,8 +56,8 @@ pub struct Spec {
     /// Other times for some rows: the first that matches wins, `keep` applies to the rest.
     #[serde(default, rename = "override")]
     pub overrides: Vec<Override>,
-    /// A job of kind `audit_rollup` whose rows lie below those of this one: a row stays as long as there is one below it that
-    /// no summary covers yet.
+    /// A job of kind `audit_rollup`: a row stays until a summary covers it, where the rollup leaves rows of this entry there
+    /// (`purge = false`), and as long as there is a row below it that no summary covers yet.
     pub after_rollup: Option<JobName>,
     /// The time of day in which batches are begun, in the file's zone: `"01:00-05:00"`.
     pub window: Option<Window>,
@@ -93,8 +93,8 @@ struct Rules {
     data: DataName,
     only: Resolved,
     overrides: Vec<Resolved>,
-    /// The links down to rows that a rollup must have folded first.
-    unfolded: Vec<Vec<Edge>>,
+    /// What a rollup must have folded first.
+    unfolded: Vec<Unfolded>,
 }
 
 fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diagnostics) -> Option<Box<dyn Job>> {
@@ -136,8 +136,8 @@ fn read(raw: &RawJob, document: &Document, graph: &Graph, diagnostics: &mut Diag
             .enumerate()
             .map(|(index, rule)| condition(&["override", &index.to_string(), "where"], &rule.matching))
             .collect();
-        let unfolded = spec.after_rollup.as_ref().and_then(|job| checks::folded(document, job));
-        let unfolded = unfolded.map(|folded| checks::links_down(graph, node, &folded)).unwrap_or_default();
+        let fold = spec.after_rollup.as_ref().and_then(|job| checks::fold(document, job));
+        let unfolded = fold.map(|fold| checks::unfolded(graph, node, &fold)).unwrap_or_default();
         rules.push(Rules { data: data.clone(), only, overrides, unfolded });
     }
     checks::after_rollup(&spec, document, graph, &path(&["after_rollup"]), diagnostics);
@@ -272,6 +272,7 @@ impl RetentionPurge {
             matching,
             unless: unless.to_vec(),
             unfolded: rules.unfolded.clone(),
+            fresh: None,
         };
         if node.requires.is_some() {
             dues.push(("requires".to_owned(), due(Why::Requirement, None, &[])));

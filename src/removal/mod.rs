@@ -12,6 +12,7 @@
 mod batch;
 mod chosen;
 mod files;
+mod gone;
 mod key_lists;
 mod look;
 mod overwriting;
@@ -25,6 +26,7 @@ mod task;
 mod watch;
 mod windows;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -37,10 +39,12 @@ use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::stop::Stop;
 use crate::store::StoreError;
+use crate::store::folded::Fold;
 use crate::trail::{RunTrail, TrailError};
 
 pub(crate) use batch::{Committed, Part, Undone, enter as enter_gate, next_id, refused_rows, settle, transact_in};
 pub use files::{Recovery, recover_files, sweep_files};
+pub(crate) use gone::delete_rows;
 pub(crate) use pace::Throttle;
 pub use pace::{Pace, TARGET};
 pub use persons::{goes_along, together};
@@ -177,6 +181,8 @@ pub struct Context<'a> {
     pub transactions: Vec<Duration>,
     /// Batches begun, for their ids.
     pub batches: u64,
+    /// Which rows were counted and stay, by store, as far as it was asked for.
+    pub folds: RefCell<BTreeMap<StoreName, Vec<Fold>>>,
     /// Looks whether the tables are still the same.
     pub watch: Watch,
 }

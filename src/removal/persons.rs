@@ -4,6 +4,7 @@
 //! each statement with its whole condition and without held rows. Nothing of it is done unless all of it is.
 
 use super::batch::{self, Part, Undone};
+use super::gone::delete_rows;
 use super::overwriting::overwrite;
 use super::pace::Throttle;
 use super::rows::apply;
@@ -12,7 +13,7 @@ use super::{Context, Done, RemovalError, Task};
 use crate::graph::{Fate, Graph, Node};
 use crate::plan::Action;
 use crate::store::Conn;
-use crate::store::target::statements::{self, Access};
+use crate::store::target::statements::Access;
 
 /// Whether a task can go along with others: no files, no link of a table to itself.
 pub fn goes_along(graph: &Graph, task: &Task) -> bool {
@@ -85,7 +86,7 @@ fn one(context: &Context<'_>, conn: &mut Conn, task: &Task, parts: &mut Vec<Part
     let rows = match node.fate {
         Fate::Delete => {
             let due = graph.guard(node, due).knowing(conn.held_now());
-            conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &due))?
+            delete_rows(context, conn, node, Access::Any, &due)?
         }
         Fate::Anonymise => overwrite(context, conn, node, &due).map_err(Undone::Failed)?,
     };

@@ -2,6 +2,7 @@
 
 use super::batch::{self, Undone};
 use super::files::FileRow;
+use super::gone::delete_rows;
 use super::overwriting::overwrite;
 use super::task::has_child;
 use super::{Branch, Context, RemovalError, Task};
@@ -99,7 +100,7 @@ pub(super) fn apply(
 fn delete(context: &Context<'_>, conn: &mut Conn, node: &Node, rows: Expr) -> Result<u64, Undone> {
     let once = |conn: &mut Conn, rows: Expr| {
         let rows = context.graph.guard(node, rows).knowing(conn.held_now());
-        conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &rows))
+        delete_rows(context, conn, node, Access::Any, &rows)
     };
     let mut deleted = 0;
     cut_loose(context, conn, node, &rows)?;
@@ -170,7 +171,7 @@ pub(super) fn remove_roots(
         Fate::Delete => {
             cut_loose(context, conn, node, &condition)?;
             let guarded = graph.guard(node, condition).knowing(conn.held_now());
-            let rows = conn.execute(&statements::delete(node.backend, &node.at, Access::Any, &guarded))?;
+            let rows = delete_rows(context, conn, node, Access::Any, &guarded)?;
             if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
         }
     }

@@ -18,6 +18,8 @@ pub struct Branch {
     pub path: Vec<Edge>,
     /// What is done to them.
     pub action: Action,
+    /// The rollup that must have counted each of them before it goes.
+    pub after: Option<String>,
 }
 
 /// One rule on one entry.
@@ -49,13 +51,13 @@ fn gather(graph: &Graph, node: &Node, path: &[Edge], found: &mut Vec<Branch>) {
         let mut longer = vec![edge.clone()];
         longer.extend_from_slice(path);
         gather(graph, child, &longer, found);
-        found.push(Branch { data: child.name.clone(), path: longer, action: child.fate.into() });
+        found.push(Branch { data: child.name.clone(), path: longer, action: child.fate.into(), after: None });
     }
     if node.fate == Fate::Delete {
         for (referring, edge) in graph.unlinks(&node.name) {
             let mut longer = vec![edge.clone()];
             longer.extend_from_slice(path);
-            found.push(Branch { data: referring.name.clone(), path: longer, action: Action::Unlink });
+            found.push(Branch { data: referring.name.clone(), path: longer, action: Action::Unlink, after: None });
         }
     }
 }
@@ -66,6 +68,7 @@ pub fn references(graph: &Graph, root: &Node) -> Vec<Branch> {
         data: referring.name.clone(),
         path: vec![edge.clone()],
         action: Action::Unlink,
+        after: None,
     };
     if root.fate == Fate::Delete { graph.unlinks(&root.name).map(unlink).collect() } else { Vec::new() }
 }
@@ -136,9 +139,14 @@ impl Branch {
         if single { base(scope, alias) } else { closed(graph, node, scope, alias, base) }
     }
 
-    /// What still needs doing to a row of the branch; a reference that is NULL already refers to nothing.
+    /// What still needs doing to a row of the branch; a reference that is NULL already refers to nothing. A row that came a
+    /// moment ago is counted first, where its rollup is waited for.
     pub fn unfinished(&self, node: &Node, scope: &Scope) -> Expr {
-        if self.action == Action::Unlink { Expr::always() } else { unfinished(node, scope) }
+        if self.action == Action::Unlink {
+            return Expr::always();
+        }
+        let counted = self.after.as_ref().map_or_else(Expr::always, |job| node.folded_by(job, scope));
+        unfinished(node, scope).and(counted)
     }
 
     /// The same rows, by the values of the root's columns that the last link refers to: what the batch knows of them.

@@ -5,6 +5,7 @@
 //! are read once, not once for each batch. What was moved behind the walk by an update is found by the last look.
 
 use super::batch::{self, Committed, Part};
+use super::gone::delete_rows;
 use super::pace::Throttle;
 use super::{Context, Done, Halt, RemovalError, Removed, Task};
 use crate::graph::{Fate, MarkerColumn, Node};
@@ -327,16 +328,16 @@ impl Walk<'_> {
         let marker = marker(node, context.clock.now());
         let access = self.access;
         let id = batch::next_id(context);
-        let committed = batch::transact(context, conn, self.task, node, &id, |conn: &mut Conn| {
+        let shared = &*context;
+        let committed = batch::transact(shared, conn, self.task, node, &id, |conn: &mut Conn| {
             let condition = condition.knowing(conn.held_now());
-            let stmt = match node.fate {
-                Fate::Delete => statements::delete(node.backend, &node.at, access, &condition),
+            let rows = match node.fate {
+                Fate::Delete => delete_rows(shared, conn, node, access, &condition)?,
                 Fate::Anonymise => {
                     let columns = (node.overwrites.as_slice(), marker.as_ref());
-                    statements::overwrite(node.backend, &node.at, access, columns, &condition)
+                    conn.execute(&statements::overwrite(node.backend, &node.at, access, columns, &condition))?
                 }
             };
-            let rows = conn.execute(&stmt)?;
             Ok(vec![Part { data: node.name.clone(), action: node.fate.into(), rows, files: 0 }])
         })?;
         let Some(committed) = committed else {

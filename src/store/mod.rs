@@ -8,6 +8,7 @@ pub mod conn;
 mod connect;
 pub mod dialect;
 pub mod error;
+pub mod folded;
 pub mod gate;
 pub mod held;
 pub mod identity;

@@ -10,7 +10,7 @@ fn hundred(bed: &Bed) {
 }
 
 /// A trigger that writes other numbers than it is told.
-fn tamper(bed: &Bed, change: &str) {
+pub fn tamper(bed: &Bed, change: &str) {
     let (name, rest) = change.split_once(' ').unwrap();
     bed.sql(&match bed.db {
         Db::Sqlite => format!(

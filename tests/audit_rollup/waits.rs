@@ -73,6 +73,33 @@ fn rows_stay_until_a_summary_covers_what_lies_below_them() {
     }
 }
 
+/// The events are counted and stay until their call goes.
+#[test]
+fn rows_stay_until_what_lies_below_them_is_counted() {
+    for db in ALL {
+        let bed = calls(db, "after_rollup = \"events\"\n");
+        let file = bed.project.path("jobs.toml");
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, written.replace("keep = \"1 year\"", "purge = false\nafter = \"1 year\"")).unwrap();
+        bed.program(&["init", "main"]).expect_code(0);
+        bed.program(&["run", "calls"]).expect_code(0);
+        assert_eq!(left(&bed), "1 2 4", "{db:?}: only the call without events");
+        bed.program(&["run", "events"]).expect_code(0);
+        assert_eq!(bed.number("SELECT COUNT(*) FROM events;"), 3, "{db:?}");
+        // A late one, which is not counted yet.
+        bed.sql("INSERT INTO events SELECT 4, 1, at FROM events WHERE id = 1;");
+        bed.program(&["run", "calls"]).expect_code(0);
+        assert_eq!(left(&bed), "1 2 4", "{db:?}");
+        bed.program(&["run", "events"]).expect_code(0);
+        let plan = bed.program(&["--format", "json", "plan", "calls"]).expect_code(0).json();
+        assert_eq!(plan["jobs"][0]["rows"], 4, "{db:?}: a call and its events {plan}");
+        bed.program(&["run", "calls"]).expect_code(0);
+        assert_eq!((left(&bed).as_str(), bed.number("SELECT COUNT(*) FROM events;")), ("2 4", 1), "{db:?}");
+        assert_eq!(bed.number("SELECT SUM(row_count) FROM events_daily;"), 3, "{db:?}");
+        assert_eq!(bed.number("SELECT COUNT(*) FROM retentiond_folded;"), 0, "{db:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_waited_for_is_refused() {
     for (after, said) in [

@@ -17,8 +17,8 @@ use crate::names::StoreName;
 use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::removal::{
-    Committed, Context, Done, Halt, Part, RemovalError, Task, Undone, enter_gate, next_id, note, open_store,
-    refused_rows, transact_in,
+    Committed, Context, Done, Halt, Part, RemovalError, Task, Undone, delete_rows, enter_gate, next_id, note,
+    open_store, refused_rows, transact_in,
 };
 use crate::store::sealed::{self, Keys, Whose};
 use crate::store::target::rollup::Lock;
@@ -145,13 +145,12 @@ impl Across {
             }
             let these = Expr::KeyIn(key.clone(), part.to_vec());
             let condition = context.graph.guard(node, task.due_rows(context.graph, node).and(these.clone()));
-            let delete = statements::delete(node.backend, &node.at, statements::Access::Any, &condition);
             let stayed = statements::count_guarded(node.backend, &node.at, &condition);
             let id = next_id(context);
             let mut tries = 0;
             let committed = loop {
                 let part = transact_in(context, conn, task, node, (&id, Access::ReadWrite), |conn| {
-                    let rows = conn.execute(&delete)?;
+                    let rows = delete_rows(context, conn, node, statements::Access::Any, &condition)?;
                     let stayed = one(conn, &stayed)?.count(0).unwrap_or_default().unsigned_abs();
                     if stayed > 0 {
                         return Err(refused_rows(node, rows + stayed, rows));

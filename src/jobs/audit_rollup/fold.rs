@@ -16,9 +16,10 @@ use crate::archive::Manifest;
 use crate::graph::Node;
 use crate::names::DataName;
 use crate::redact::Sealed;
-use crate::removal::{Committed, Context, Halt, Part, RemovalError, Undone, refused_rows};
+use crate::removal::{Committed, Context, Halt, Part, RemovalError, Undone, delete_rows, refused_rows};
+use crate::store::target::Guarded;
 use crate::store::target::rollup::{Group, Lock, OTHER, Periods};
-use crate::store::target::{Guarded, statements};
+use crate::store::target::statements::Access;
 use crate::store::{Backend, Conn, Stmt, StoreError, TextRow};
 
 use crate::plan::Action;
@@ -75,8 +76,8 @@ pub(super) type Archive<'a> = dyn FnMut(&mut Conn, &Stretch) -> Result<Manifest,
 
 /// Folds a stretch within the transaction that is open.
 pub(super) fn fold(
-    folding: &Folding,
-    node: &Node,
+    context: &Context<'_>,
+    (folding, node): (&Folding, &Node),
     conn: &mut Conn,
     stretch: &Stretch,
     archive: Option<&mut Archive<'_>>,
@@ -133,20 +134,40 @@ pub(super) fn fold(
         merge_small(conn, stretch, supplement, &mut proof)?;
     }
     proof.compare(conn, folded)?;
-    let deleted = conn.execute(&statements::delete(node.backend, &node.at, statements::Access::Any, &stretch.rows))?;
-    if deleted > rows && node.backend == Backend::Mysql {
+    end(context, (folding, node), conn, stretch, (rows, by_deletion), folded)?;
+    folded.rows = rows;
+    Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
+}
+
+/// The rows go, or are entered as counted: exactly as many as were folded.
+fn end(
+    context: &Context<'_>,
+    (folding, node): (&Folding, &Node),
+    conn: &mut Conn,
+    stretch: &Stretch,
+    (rows, by_deletion): (u64, bool),
+    folded: &mut Folded,
+) -> Result<(), Undone> {
+    let ended = match &folding.staying {
+        Some(staying) => conn.execute(&node.identity().enter(staying.fold.id, &stretch.rows))?,
+        None => delete_rows(context, conn, node, Access::Any, &stretch.rows)?,
+    };
+    if ended > rows && node.backend == Backend::Mysql {
         folded.moved = true;
         return Err(Undone::Again);
     }
-    if deleted != rows && by_deletion {
+    if ended != rows && by_deletion {
         folded.uncounted = true;
         return Err(Undone::Again);
     }
-    if deleted != rows {
-        return Err(refused_rows(node, rows, deleted));
+    if ended != rows && folding.staying.is_some() {
+        let message = format!("`{}`: {ended} of {rows} rows were entered as counted; nothing was folded", node.name);
+        return Err(doubt(message));
     }
-    folded.rows = rows;
-    Ok(vec![Part { data: node.name.clone(), action: Action::Fold, rows, files: 0 }])
+    if ended != rows {
+        return Err(refused_rows(node, rows, ended));
+    }
+    Ok(())
 }
 
 /// A stretch is no longer than a transaction can be.

@@ -5,10 +5,10 @@ use chrono_tz::Tz;
 
 use super::calendar::{Bucket, Calendar};
 use super::checks::{check_format, check_people, check_summary};
+use super::staying::{self, Staying};
 use super::{Spec, table};
 use crate::config::diagnostic::{Diagnostics, did_you_mean};
 use crate::config::document::Document;
-use crate::config::period::Keep;
 use crate::graph::{Age, AgeKind, Fate, Graph, Node, ties};
 use crate::names::{DataName, JobName, StoreName};
 use crate::store::Backend;
@@ -40,6 +40,8 @@ pub(super) struct Folding {
     pub store: StoreName,
     /// Their entry.
     pub into: DataName,
+    /// Where the rows stay.
+    pub staying: Option<Staying>,
     label: Label,
 }
 
@@ -97,7 +99,8 @@ impl Folding {
                 start = self.calendar.next(start);
             }
         }
-        format!("{} into {into}, at most {periods} periods", self.calendar.bucket.as_str())
+        let stay = if self.staying.is_some() { ", the rows stay" } else { "" };
+        format!("{} into {into}, at most {periods} periods{stay}", self.calendar.bucket.as_str())
     }
 }
 
@@ -141,17 +144,19 @@ pub(super) fn resolve(
 ) -> Option<Folding> {
     let mut reader = Reader { job, diagnostics, failed: false };
     let reader = &mut reader;
-    if spec.keep == Keep::Forever {
-        reader.error(&["keep"], "a rollup folds what is older than its `keep`; for ever is never", None);
-    }
+    staying::check_ages(reader, spec);
     let source = entry(reader, graph, document, &spec.data, "data")?;
     let into = entry(reader, graph, document, &spec.into, "into")?;
-    check_source(reader, source, graph);
-    if let Some(keys) = &spec.archive {
-        super::archive_keys::check(reader, (keys, &spec.keep), source, document);
-    }
-    if source.store != into.store {
-        check_across(reader, spec, source, into);
+    if spec.purge {
+        check_source(reader, source, graph);
+        if let Some(keys) = &spec.archive {
+            super::archive_keys::check(reader, (keys, &spec.older()), source, document);
+        }
+        if source.store != into.store {
+            check_across(reader, spec, source, into);
+        }
+    } else {
+        staying::check(reader, spec, source, into);
     }
     if source.store == into.store && source.table.label() == into.table.label() {
         reader.error(&["into"], "a table cannot be folded into itself", None);
@@ -178,6 +183,7 @@ pub(super) fn resolve(
         label,
         store: into.store.clone(),
         into: into.name.clone(),
+        staying: Staying::of(job, spec, source, document),
     })
 }
 

@@ -51,6 +51,14 @@ pub fn sealed_wanted(document: &Document, store: &StoreName) -> bool {
     specs.any(|spec| store_of(&spec.into) == Some(store) && store_of(&spec.data) != Some(store))
 }
 
+/// Whether a job of this kind counts rows of a store and leaves them there.
+pub fn folds_wanted(document: &Document, store: &StoreName) -> bool {
+    let of_store = |fold: &super::Fold| {
+        document.data.get(fold.data.as_str()).is_some_and(|data| data.store.as_ref() == Some(store))
+    };
+    super::folds(document).iter().any(|fold| !fold.purges && of_store(fold))
+}
+
 /// The tables of summaries that jobs of this kind need in a store and that are not there yet, with what is needed to make
 /// them.
 ///

@@ -10,6 +10,7 @@ use super::across::Across;
 use super::archiving::Archiving;
 use super::fold::{self, Folded, Once, Stretch, unsteady};
 use super::next::{MOST_PERIODS, Place};
+use super::staying;
 use super::summary::Folding;
 use crate::graph::{Age, Graph, Node};
 use crate::removal::{
@@ -74,6 +75,10 @@ pub(super) fn run(
         // Rows, summaries and ledger row are one transaction: a server that crashes forgets all of it or none.
         None if folding.store == node.store => conn.hurry()?,
         None => {}
+    }
+    if let Some(halt) = staying::begin(context, &mut conn, (folding, task, node))? {
+        settle(context, &mut conn, &node.store)?;
+        return Ok(Some(halt));
     }
     let mut across = Across::open(context, folding, node)?;
     if let Some(across) = &mut across
@@ -232,8 +237,8 @@ impl Walk<'_> {
             let rows = stretch.rows.clone().knowing(conn.held_now());
             let archive = write.as_mut().map(|write| write as &mut fold::Archive<'_>);
             fold::fold(
-                folding,
-                node,
+                context,
+                (folding, node),
                 conn,
                 &Stretch { rows, periods, finishes, span, most, by_deletion },
                 archive,

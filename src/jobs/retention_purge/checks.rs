@@ -6,7 +6,8 @@ use super::{KIND, Spec};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::period::Keep;
-use crate::graph::{Edge, Graph, Node, ties};
+use crate::graph::{Edge, Graph, Node, Unfolded, ties};
+use crate::jobs::audit_rollup::Fold;
 use crate::names::{DataName, JobName};
 use crate::plan::Action;
 use crate::removal::{Branch, branches};
@@ -34,9 +35,18 @@ pub(super) fn ages(node: &Node, spec: &Spec, document: &Document, place: Vec<Str
     }
 }
 
-/// The entry that a rollup folds.
-pub(super) fn folded(document: &Document, job: &JobName) -> Option<DataName> {
-    super::super::audit_rollup::folds(document, job)
+/// What a rollup folds.
+pub(super) fn fold(document: &Document, job: &JobName) -> Option<Fold> {
+    super::super::audit_rollup::fold(document, job)
+}
+
+/// What a rollup must have folded before a row of this entry goes.
+pub(super) fn unfolded(graph: &Graph, node: &Node, fold: &Fold) -> Vec<Unfolded> {
+    let stays = (!fold.purges).then(|| fold.job.to_string());
+    let below = links_down(graph, node, &fold.data);
+    let itself = (!fold.purges && node.name == fold.data).then(Vec::new);
+    let all = below.into_iter().chain(itself);
+    all.map(|links| Unfolded { links, stays: stays.clone() }).collect()
 }
 
 /// The ways from the rows of an entry down to those of `folded`: for each the links, the uppermost first.
@@ -59,20 +69,23 @@ pub(super) fn after_rollup(
     diagnostics: &mut Diagnostics,
 ) {
     let Some(job) = &spec.after_rollup else { return };
-    let Some(folded) = folded(document, job) else {
+    let Some(fold) = fold(document, job) else {
         let message = format!("there is no job `{job}` of kind audit_rollup");
         diagnostics.error(place.to_vec(), message).with_help(None);
         return;
     };
-    if spec.data.contains(&folded) {
+    let folded = fold.data;
+    if fold.purges && spec.data.contains(&folded) {
         let message = format!("job `{job}` purges the rows of `{folded}` itself, once they are folded");
-        let help = "leave the entry to the rollup; after_rollup is for entries whose children it folds".to_owned();
+        let help =
+            "leave the entry to the rollup, or say purge = false there: then it leaves the rows to this job".to_owned();
         diagnostics.error(place.to_vec(), message).with_help(Some(help));
         return;
     }
     let nodes: Vec<&Node> = spec.data.iter().filter_map(|data| graph.node(data)).collect();
     let ways: Vec<Edge> = nodes.iter().flat_map(|node| links_down(graph, node, &folded)).flatten().collect();
-    let above = ways.iter().filter_map(|edge| graph.node(&edge.to)).find(|node| node.self_link().is_some());
+    let linked = ways.iter().map(|edge| &edge.to).chain((!fold.purges).then_some(&folded));
+    let above = linked.filter_map(|name| graph.node(name)).find(|node| node.self_link().is_some());
     if let Some(node) = above {
         let message = format!(
             "rows of `{}` belong to one another, and what job `{job}` folds may hang on any of them: that this job waits for all of it cannot be promised",
@@ -83,8 +96,9 @@ pub(super) fn after_rollup(
             .with_help(Some("leave after_rollup out, and give this job a longer `keep` than the rollup's".to_owned()));
         return;
     }
-    if graph.node(&folded).is_some() && nodes.iter().all(|node| links_down(graph, node, &folded).is_empty()) {
-        let message = format!("no row of `{folded}`, which job `{job}` folds, belongs to a row of this job");
+    let apart = |node: &&Node| node.name != folded && links_down(graph, node, &folded).is_empty();
+    if graph.node(&folded).is_some() && nodes.iter().all(apart) {
+        let message = format!("no row of `{folded}`, which job `{job}` folds, is or belongs to a row of this job");
         diagnostics.error(place.to_vec(), message).with_help(None);
     }
 }

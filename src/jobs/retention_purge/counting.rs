@@ -68,9 +68,7 @@ fn count_in(
     (ties, seen): (Option<&Ties>, &mut Seen),
 ) -> Result<(Task, Vec<Step>), RemovalError> {
     let by_age = due.cutoff().is_some();
-    // A row that a rollup still has to fold goes with nothing, one that came a moment ago included.
-    let unfolded = |branch: &Branch| due.unfolded.iter().any(|links| branch.leads_through(links));
-    let branches = branches(graph, node).into_iter().filter(|branch| !unfolded(branch)).collect();
+    let branches = branches(graph, node).into_iter().filter_map(|branch| along(&due, branch)).collect();
     let mut task =
         Task { root: node.name.clone(), due, rule, branches, ties: ties.cloned(), strategy: Strategy::KeyLists };
     let mut steps = Vec::new();
@@ -108,6 +106,20 @@ fn count_in(
         sql: removing_statement(graph, node, task.due_rows(graph, node)),
     });
     Ok((task, steps))
+}
+
+/// What goes along, after the rollups that are waited for. A row that one still has to fold goes with nothing, one that came
+/// a moment ago included.
+fn along(due: &Due, mut branch: Branch) -> Option<Branch> {
+    for unfolded in due.unfolded.iter().filter(|unfolded| !unfolded.links.is_empty()) {
+        if branch.leads_through(&unfolded.links) {
+            let job = unfolded.stays.as_ref()?;
+            if branch.path.len() == unfolded.links.len() && branch.action != Action::Unlink {
+                branch.after = Some(job.clone());
+            }
+        }
+    }
+    Some(branch)
 }
 
 /// The rows that go along through one branch.

@@ -31,8 +31,11 @@ pub(super) fn policy(spec: &Spec, document: &Document, graph: &Graph) -> Policy 
     ]);
     if let Some(job) = &spec.after_rollup {
         fixed.insert("after_rollup".to_owned(), job.as_str().into());
-        if let Some(folded) = super::checks::folded(document, job) {
-            fixed.insert("after_rollup of".to_owned(), folded.as_str().into());
+        if let Some(fold) = super::checks::fold(document, job) {
+            fixed.insert("after_rollup of".to_owned(), fold.data.as_str().into());
+            if !fold.purges {
+                fixed.insert("after_rollup purges".to_owned(), false.into());
+            }
         }
     }
     Policy {

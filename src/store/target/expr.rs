@@ -224,6 +224,8 @@ pub enum Expr {
     AnyHeld(Vec<String>),
     /// A row of this entry with this key is under a hold.
     Held(String, Vec<Operand>, HeldBy),
+    /// A row that is entered in this fold, by what tells it apart.
+    Folded(i64, Vec<Operand>),
     /// Rows that are tied, over any number of ties, to a row which must stay.
     Apart {
         /// The key columns.
@@ -337,6 +339,7 @@ impl Expr {
                 super::keys::write(self, stmt, backend);
             }
             Self::AnyHeld(_) | Self::Held(..) | Self::Needed { .. } => super::held::write(self, stmt, backend),
+            Self::Folded(fold, key) => super::folded::write(stmt, backend, *fold, key),
             Self::Apart { key, number, tables, ties } => {
                 super::ties::write(stmt, backend, (key, *number), tables, ties);
             }

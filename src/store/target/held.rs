@@ -143,7 +143,7 @@ fn write_needed(
 }
 
 /// The key of a row as one text: `2:42`, and `2:425:queue` for two columns.
-fn write_row_key(stmt: &mut Stmt, backend: Backend, key: &[Operand]) {
+pub(super) fn write_row_key(stmt: &mut Stmt, backend: Backend, key: &[Operand]) {
     let short = key.iter().all(|operand| {
         matches!(
             operand.column.class,

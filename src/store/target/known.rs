@@ -70,6 +70,7 @@ impl Expr {
             | Self::KeyIn(..)
             | Self::KeyAfter(..)
             | Self::KeyUpTo(..)
+            | Self::Folded(..)
             | Self::Pages { .. } => self,
         }
     }

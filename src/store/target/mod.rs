@@ -4,6 +4,7 @@ pub mod capture;
 pub mod copies;
 pub mod expr;
 mod floor;
+pub mod folded;
 pub mod held;
 mod keys;
 mod known;
