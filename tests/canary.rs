@@ -4,6 +4,10 @@
 //! That the look-out sees at all is shown by the one key that lets values into logs, `personal_data_until`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test stops it by panicking")]
 
+#[path = "support/center.rs"]
+mod center;
+#[path = "canary/commands.rs"]
+mod commands;
 mod support;
 
 use support::{Output, Project, run_sql};
@@ -250,6 +254,12 @@ fn messages_may_hold_values_only_where_the_file_says_so() {
             let shop = Shop::new(db, Fault::Trigger, &extra);
             let run = shop.project.run(&["run", "others", "--log", "debug"]).expect_code(1);
             assert_eq!(run.stderr.contains(CANARY), shown, "{db:?} {until}: {run:#?}");
+            // Whoever reads the log is told.
+            assert_eq!(
+                run.stderr.contains("debug and trace messages may hold personal data"),
+                shown,
+                "{db:?} {run:#?}"
+            );
             // What is printed for people and programs, and what is kept, never does.
             assert!(!run.stdout.contains(CANARY), "{db:?}: {run:#?}");
             silent("history", &shop.project.run(&["history", "--format", "json"]));

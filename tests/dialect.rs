@@ -7,8 +7,8 @@ mod support;
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use retentiond::store::catalog::{Catalog, Column, Lookup, Table};
-use retentiond::store::dialect::{bind_as, read_as_text};
-use retentiond::store::{Backend, Conn, Database, DatabaseSpec, Stmt, StoreUrl};
+use retentiond::store::dialect::{bind_as, read_as_text, read_for_stream};
+use retentiond::store::{Access, Backend, Conn, Database, DatabaseSpec, ErrorKind, Stmt, StoreError, StoreUrl};
 
 type Mysql = diesel_async::async_connection_wrapper::AsyncConnectionWrapper<diesel_async::AsyncMysqlConnection>;
 
@@ -61,6 +61,30 @@ fn texts(conn: &mut Conn, table: &Table, column: &Column) -> Vec<(String, Option
     rows.iter().map(|row| (row.plain(0).unwrap().to_owned(), row.plain(1).map(str::to_owned))).collect()
 }
 
+/// The same, streamed.
+fn streamed(conn: &mut Conn, table: &Table, column: &Column) -> Vec<(String, Option<String>)> {
+    let backend = conn.backend();
+    let mut stmt = Stmt::new("SELECT ");
+    let id = table.column("id").unwrap();
+    for (between, column) in [("", id), (", ", column)] {
+        let mut name = Stmt::default();
+        name.name(&column.name);
+        read_for_stream(stmt.sql(between), column, backend, &name);
+    }
+    stmt.sql(" FROM ").name(&table.name).sql(" ORDER BY id");
+    let mut rows = Vec::new();
+    let read = conn.transaction(Access::ReadOnly, |conn| {
+        conn.each_row(&stmt, |row| {
+            let text = |place: usize| row.get(place).map(|value| (*value.expose()).to_owned());
+            assert_eq!((row.is_set(1), row.is_set(2)), (text(1).is_some(), false));
+            rows.push((text(0).unwrap(), text(1)));
+            Ok::<(), StoreError>(())
+        })
+    });
+    read.unwrap_or_else(|error| panic!("{}: {error}", column.declared));
+    rows
+}
+
 fn equality(table: &Table, column: &Column, backend: Backend, before: &'static str, value: &str) -> Stmt {
     let mut stmt = Stmt::new(before);
     stmt.sql(if backend == Backend::Mysql { "SELECT CAST(id AS CHAR) FROM " } else { "SELECT CAST(id AS TEXT) FROM " });
@@ -79,6 +103,7 @@ fn round_trip(url: &str, cases: &[Case], plan: impl Fn(&mut Conn, &Table, &Colum
         let (table, column) = table(&catalog, &format!("k{number}"));
         let read = texts(&mut conn, table, column);
         assert_eq!(read.len(), values.len());
+        assert_eq!(streamed(&mut conn, table, column), read, "{declared}");
         for (id, text) in read {
             let Some(text) = text else { panic!("{declared} {id} is NULL") };
             let stmt = equality(table, column, backend, "", &text);
@@ -107,6 +132,12 @@ const POSTGRES: &[Case] = &[
     ("uuid", &["'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "'b0eebc999c0b4ef8bb6d6bb9bd380a11'"]),
     ("date", &["'2024-02-29'", "'infinity'", "'0044-03-15 BC'"]),
     ("timestamp", &["'2024-02-29 23:59:59.999999'", "'2024-02-29 23:59:59.999998'", "'-infinity'"]),
+    (
+        "timestamp",
+        &["'0044-03-15 12:00:00 BC'", "'0001-01-01 00:00'", "'12026-03-01 00:00:00.5'", "'294276-12-31 23:59'"],
+    ),
+    ("timestamptz", &["'4713-01-01 00:00:00+00 BC'", "'0001-12-31 23:59:59.5 BC'", "'1999-12-31 23:59:59.000001+00'"]),
+    ("counted", &["7", "-8"]),
     ("timestamp(0)", &["'2024-02-29 23:59:59'"]),
     ("timestamptz", &["'2024-10-27 03:30:00.000001+03'", "'2024-10-27 03:30:00.000001+02'", "'infinity'"]),
     ("time", &["'23:59:59.999999'"]),
@@ -137,6 +168,7 @@ fn every_type_of_postgresql_comes_back() {
         "CREATE SCHEMA \"odd.s\"",
         "CREATE TYPE \"odd.s\".\"Odd Type\" AS ENUM ('x')",
         "CREATE DOMAIN short AS varchar(20) CHECK (VALUE <> 'q')",
+        "CREATE DOMAIN counted AS bigint",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -150,6 +182,64 @@ fn every_type_of_postgresql_comes_back() {
         assert!(plan.contains(&format!("i{number}")) && plan.contains("Index Cond"), "{} {plan}", column.declared);
     };
     round_trip(&url, POSTGRES, seen);
+}
+
+/// Parts of different lengths, NULL among the values, and a reader that has had enough.
+#[test]
+fn rows_are_streamed_whole_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = folder.path().join("app.db");
+    std::fs::write(&sqlite, "").unwrap();
+    let sqlite = format!("sqlite:{}", sqlite.display());
+    for url in [support::postgres().fresh_database(), support::mariadb().fresh_database(), sqlite] {
+        for (count, bytes) in [(0, 1), (20, 1), (220, 1), (3_500, 1), (300, 200_000)] {
+            let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+            let text = match url.split(':').next() {
+                Some("sqlite") => format!("replace(printf('%*d', {bytes}, 0), ' ', '0')"),
+                _ => format!("repeat('0', {bytes})"),
+            };
+            let insert = if url.starts_with("mysql") { ("INSERT INTO k0 ", "") } else { ("", "INSERT INTO k0 ") };
+            let fill = format!(
+                "{}{numbers} {}SELECT i, CASE WHEN i % 3 > 0 THEN {text} END FROM n WHERE {count} > 0",
+                insert.0, insert.1
+            );
+            let most = "SET max_recursive_iterations = 10000".to_owned();
+            let create = "CREATE TABLE k0 (id int, c text)".to_owned();
+            let create = if url.starts_with("mysql") { create.replace("text", "longtext") } else { create };
+            let mut all = vec!["DROP TABLE IF EXISTS k0".to_owned(), create, fill];
+            if url.starts_with("mysql") {
+                all.insert(2, most);
+            }
+            load(&url, &all);
+            let database = database(&url);
+            let mut conn = database.conn().unwrap();
+            let catalog = Catalog::read(&mut conn).unwrap();
+            let (table, column) = table(&catalog, "k0");
+            let rows = streamed(&mut conn, table, column);
+            assert_eq!(rows.len(), count, "{url}");
+            for (place, (id, text)) in rows.iter().enumerate() {
+                assert_eq!(*id, (place + 1).to_string());
+                assert_eq!(text.as_ref().map(String::len), ((place + 1) % 3 > 0).then_some(bytes), "{url} {id}");
+            }
+            let mut seen = 0;
+            let mut stmt = Stmt::new("SELECT ");
+            read_as_text(&mut stmt, column, conn.backend());
+            stmt.sql(" FROM ").name(&table.name);
+            let enough = conn.transaction(Access::ReadOnly, |conn| {
+                conn.each_row(&stmt, |_| {
+                    seen += 1;
+                    if seen < 30 { Ok(()) } else { Err(StoreError::new(ErrorKind::Other, "enough")) }
+                })
+            });
+            assert_eq!(enough.is_err(), count >= 30, "{url} {count}");
+            assert_eq!(seen, count.min(30));
+            // The connection is as good as before.
+            assert_eq!(streamed(&mut conn, table, column).len(), count);
+            let wrong = Stmt::new("SELECT 1 FROM nowhere");
+            let failed = conn.transaction(Access::ReadOnly, |conn| conn.each_row(&wrong, |_| Ok::<(), StoreError>(())));
+            assert!(failed.is_err());
+        }
+    }
 }
 
 const MARIADB: &[Case] = &[

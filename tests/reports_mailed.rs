@@ -102,15 +102,23 @@ fn a_report_without_a_file_is_no_answer() {
     let desk = Desk::new("allow_plain = true\n");
     let jobs = std::fs::read_to_string(desk.project.path("jobs.toml")).unwrap();
     desk.project.write_jobs(&jobs.replace("formats = [\"json\"]", "formats = [\"pdf\"]"));
+    let warned = desk.project.run_alone(&["check"]).expect_code(0);
+    for words in ["warning", "retentiond-pdf is not installed", "no report can be made without it", "jobs.toml:"] {
+        assert!(warned.stderr.contains(words), "{words}: {warned:?}");
+    }
+    // `check` tries the mail server.
+    let connections = desk.server.connections();
     let id = desk.request(&["report", "--user", "@whom"]);
     let failed = desk.project.run_alone(&["run", "reports"]).expect_code(1);
     assert!(failed.stderr.contains("retentiond-pdf is not installed"), "{failed:?}");
-    assert_eq!(desk.server.connections(), 0);
+    assert_eq!(desk.server.connections(), connections);
     let open = desk.list(&[]);
     assert!(open[0]["request"] == id && open[0]["problem"].as_str().unwrap().contains("no PDF"), "{open}");
     assert!(desk.held() > 0);
     // With another format beside it the report leaves, and the mail says once what is missing.
     desk.project.write_jobs(&jobs.replace("formats = [\"json\"]", "formats = [\"pdf\", \"json\"]"));
+    let warned = desk.project.run_alone(&["check"]).expect_code(0);
+    assert!(warned.stderr.contains("reports go out in the other formats, and say so"), "{warned:?}");
     desk.project.run_alone(&["run", "reports"]).expect_code(0);
     let mail = desk.parse(&desk.server.taken()[0].wire);
     let text = mail["text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -303,7 +311,7 @@ fn a_real_server_takes_it_puts_it_off_or_refuses_it() {
     for (to, state, code) in
         [("dpo", "sent", 0), ("later", "waiting", 0), ("never", "refused", 1), ("slow", "uncertain", 1)]
     {
-        let desk = Desk::to_server(&server, &format!("{to}@example.org"), "allow_plain = true\n");
+        let desk = Desk::to_server(&server, &[&format!("{to}@example.org")], "allow_plain = true\n");
         let id = desk.request(&["report", "--user", "@whom"]);
         let run = if to == "slow" {
             let child = desk.project.spawn(&["run", "reports"]);
@@ -327,6 +335,28 @@ fn a_real_server_takes_it_puts_it_off_or_refuses_it() {
             assert_eq!(parsed["defects"].as_array().unwrap().len(), 0, "{parsed}");
         }
     }
+}
+
+/// A server that takes some recipients: who has the report gets no second one because of the others.
+#[test]
+fn a_server_that_takes_some_recipients_is_asked_again_for_the_others_alone() {
+    let server = MailServer::start(true);
+    let to = ["dpo@example.org", "later@example.org", "never@example.org"];
+    let desk = Desk::to_server(&server, &to, "allow_plain = true\n");
+    let id = desk.request(&["report", "--user", "@whom"]);
+    let states = |desk: &Desk| -> Vec<String> {
+        let listed = desk.list(&[]);
+        let mails = listed[0]["mails"].as_array().unwrap();
+        mails.iter().map(|mail| mail["state"].as_str().unwrap().to_owned()).collect()
+    };
+    for code in [1, 0] {
+        desk.project.run(&["run", "reports"]).expect_code(code);
+        assert_eq!(states(&desk), ["sent", "waiting", "refused"]);
+        assert_eq!(server.mailbox(1).len(), 1);
+    }
+    let status = desk.project.run(&["status"]);
+    assert!(status.stdout.contains(&format!("request {id}: its mail is refused")), "{status:?}");
+    assert!(desk.held() > 0, "it is not answered");
 }
 
 /// Nobody's data in anything that is said or kept, at the most verbose level.

@@ -31,7 +31,7 @@ pub struct EraseArgs {
     /// Confirms, for scripts: the name of the plan that `--dry-run` prints.
     #[arg(long, value_name = "PLAN", conflicts_with = "dry_run")]
     yes_i_mean: Option<String>,
-    /// Writes the receipt into this folder, as text and as JSON.
+    /// Writes the receipt into this folder, which is made if it is not there, as text and as JSON.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// As fast as the databases can.
@@ -66,6 +66,8 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
         record_refusal(Actor::present(), "erase", "not confirmed", &memory, clock);
         return Err(failure);
     }
+    // Where the receipt goes is there before anything goes.
+    args.out.as_deref().map_or(Ok(()), super::report::make)?;
     let options = Options {
         released: Vec::new(),
         unpaced: args.unpaced,
@@ -80,11 +82,12 @@ pub fn erase(cli: &Cli, args: &EraseArgs) -> Result<Exit, Failure> {
     let result = prepared.run(&site, &memory, &options, &mut shown);
     shown.finish();
     let (ran, receipt) = result?;
+    // Shown first: a disk that is full takes no receipt from whoever reads this one.
+    show(cli, &prepared, &ran, receipt.as_ref());
     if let (Some(receipt), Some(folder)) = (&receipt, &args.out) {
         let json = serde_json::to_string_pretty(receipt).unwrap_or_default() + "\n";
         write(&receipt.erasure, (&json, &format!("{receipt}\n")), folder)?;
     }
-    show(cli, &prepared, &ran, receipt.as_ref());
     Ok(erasing::exit(&ran, receipt.as_ref()))
 }
 
@@ -102,14 +105,15 @@ fn ask_daemon(cli: &Cli, args: &EraseArgs, place: &Path) -> Result<Exit, Failure
     let plan = found("/jobs/0/plan").and_then(|plan| plan.as_str().map(str::to_owned)).unwrap_or_default();
     let rows = found("/jobs/0/rows").and_then(|rows| rows.as_u64()).unwrap_or_default();
     confirm(args, &given, &plan, rows)?;
+    args.out.as_deref().map_or(Ok(()), super::report::make)?;
     let done = remote::ask(cli, place, Ask::Erase { person, plan, unpaced: args.unpaced })?;
     let receipt = done.json.as_ref().and_then(|json| json.get("receipt")).filter(|receipt| !receipt.is_null());
+    remote::print(cli, &done.text, done.json.as_ref());
     if let (Some(receipt), Some(folder)) = (receipt, &args.out) {
         let id = receipt.get("erasure").and_then(|id| id.as_str()).unwrap_or_default();
         let json = serde_json::to_string_pretty(receipt).unwrap_or_default() + "\n";
         write(id, (&json, &format!("{}\n", done.text)), folder)?;
     }
-    remote::print(cli, &done.text, done.json.as_ref());
     Ok(Exit::Done)
 }
 

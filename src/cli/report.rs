@@ -65,10 +65,10 @@ fn new_id(now: chrono::DateTime<chrono::Utc>) -> String {
 }
 
 /// Makes the folder, for its owner alone.
-fn make(folder: &Path) -> Result<(), Failure> {
+pub(super) fn make(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists || !folder.is_dir() => {
             Err(Failure::new(Exit::Usage, format!("error: --out {}: {error}", folder.display())))
         }
         _ => Ok(()),

@@ -82,6 +82,71 @@ mod tests {
     use crate::store::url::StoreUrl;
 
     #[test]
+    fn a_request_that_is_due_in_ten_days_is_told_of_at_once_and_daily_until_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = DatabaseSpec {
+            create: true,
+            ..DatabaseSpec::new("state", StoreUrl::Sqlite(folder.path().join("state.db")))
+        };
+        let memory = Database::open(spec).unwrap();
+        let conn = &mut *memory.conn().unwrap();
+        state::migrate(conn).unwrap();
+        let text = "timezone = \"Europe/Helsinki\"\n[jobs.reports]\nkind = \"personal_data_report\"\n";
+        let loaded = Arc::new(load_text("jobs.toml", text).unwrap_or_else(|_| panic!("it is read")));
+        let due: DateTime<Utc> = "2026-04-01T20:30:00Z".parse().unwrap();
+        let asked_at = (due - TimeDelta::days(31)).naive_utc();
+        let request = state::RequestRecord {
+            id: "r23456789a".to_owned(),
+            job: "reports".to_owned(),
+            origin: "command".to_owned(),
+            origin_key: None,
+            person_kind: "user".to_owned(),
+            secret: String::new(),
+            digests: String::new(),
+            range_from: None,
+            range_to: None,
+            asked_by: "jane".to_owned(),
+            asked_at,
+            due_at: due.naive_utc(),
+            extended_at: None,
+            extended_by: None,
+            extended_why: None,
+            stage: "open".to_owned(),
+            problem: None,
+            counts: None,
+            ended_at: None,
+            ended_by: None,
+            ended_why: None,
+        };
+        state::add_request(conn, &request).unwrap();
+        let mut told = |hours_left: i64| -> Vec<String> {
+            let now = due - TimeDelta::hours(hours_left);
+            note_requests(conn, &loaded, now).unwrap();
+            alerts::digest(conn, now).unwrap();
+            if hours_left == 100 {
+                state::end_request(conn, &request.id, None, now).unwrap();
+            }
+            let letters = state::letters_due(conn, now).unwrap();
+            letters.iter().for_each(|letter| state::drop_letter(conn, &letter.id).unwrap());
+            letters.into_iter().map(|letter| letter.letter).collect()
+        };
+        assert!(told(241).is_empty(), "it is due in more than ten days");
+        for hours_left in [240, 216, 192] {
+            let letters = told(hours_left);
+            assert_eq!(letters.len(), 1, "{hours_left}: {letters:?}");
+            // In the zone of the file, and nothing of the person.
+            assert!(letters[0].contains("request r23456789a is due on 2026-04-01"), "{letters:?}");
+            assert!(told(hours_left - 1).is_empty(), "once a day");
+        }
+        let overdue = told(-2);
+        assert!(overdue.concat().contains("request r23456789a was due on 2026-04-01"), "{overdue:?}");
+        told(100);
+        let over = told(99);
+        assert_eq!(over.len(), 1, "that it is well again: {over:?}");
+        assert!(told(50).is_empty() && told(-50).is_empty(), "an answered request is told of no more");
+    }
+
+    #[test]
     fn a_job_that_was_not_complete_in_one_and_a_half_turns_is_told_of_once() {
         let folder = tempfile::tempdir().unwrap();
         let spec = DatabaseSpec {

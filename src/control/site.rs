@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::archives;
 use super::capturing;
 use super::failure::{Exit, Failure, not_opened};
+use crate::clock::Clock;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::document::Document;
 use crate::config::{self, Loaded};
@@ -60,9 +61,17 @@ pub fn load(path: &Path) -> Result<Loaded, Failure> {
     })
 }
 
-/// From now on this file is followed, also in what it permits logs to hold.
+/// From now on this file is followed, also in what it permits logs to hold; whoever reads these is told.
 pub fn follow(document: &Document) {
-    redact::show_until(config::personal::permitted_until(document));
+    let until = config::personal::permitted_until(document);
+    redact::show_until(until);
+    let last = document.diagnostics.personal_data_until.as_deref().unwrap_or_default();
+    if until.is_some_and(|until| until > Clock::system().now()) {
+        tracing::warn!(
+            diagnostics.personal_data_until = last,
+            "debug and trace messages may hold personal data until the end of {last}"
+        );
+    }
 }
 
 impl Site {
@@ -249,7 +258,6 @@ fn find_ledgers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
 
     #[test]
     fn a_file_permits_nothing_until_it_is_followed() {

@@ -11,6 +11,7 @@ use crate::config::document::Entry as Written;
 use crate::graph::{Address, AddressLink, Compare, Graph, KeyLink, Node, Subject, Walk};
 use crate::names::PersonName;
 use crate::redact::Sealed;
+use crate::store::Tail;
 use crate::store::catalog::Column;
 use crate::store::target::Expr;
 use crate::store::target::statements::Lookup;
@@ -152,18 +153,17 @@ impl Columns {
     }
 
     /// Whether a value of a row is shown; `found` is what was looked up.
-    pub(super) fn is_shown(&self, place: usize, value: &Sealed, found: &[Option<Sealed>], row: RowOf) -> bool {
+    pub(super) fn is_shown(&self, place: usize, value: &Sealed<&str>, found: Tail<'_>, row: RowOf) -> bool {
         let Some(shown) = self.shown.get(place) else { return false };
         if self.own && row == RowOf::Person {
             return true;
         }
-        let set = |place: usize| found.get(place).is_some_and(Option::is_some);
         let mask = &shown.mask;
-        if mask.hidden.is_some_and(|hidden| set(self.others.len() + 1 + hidden)) {
+        if mask.hidden.is_some_and(|hidden| found.is_set(self.others.len() + 1 + hidden)) {
             return false;
         }
         let own = match &mask.addresses {
-            None => !mask.links.iter().any(|link| set(*link)),
+            None => !mask.links.iter().any(|link| found.is_set(*link)),
             Some(mine) => {
                 let is = |(compare, mine): &(Compare, Sealed)| {
                     Address::normal(*compare, value.expose()).is_some_and(|normal| *mine.expose() == normal)
@@ -184,16 +184,16 @@ impl Columns {
     }
 
     /// Whether a link reads the person's key from a value.
-    fn reads(&self, link: usize, value: &Sealed) -> bool {
+    fn reads(&self, link: usize, value: &Sealed<&str>) -> bool {
         let of_kind = self.others.get(link).filter(|link| link.kind == self.kind);
-        let read = of_kind.and_then(|link| link.read(&[Some(value.clone())]));
+        let read = of_kind.and_then(|link| link.read(&[Some(Sealed::new((*value.expose()).to_owned()))]));
         let (Some(read), Some(key)) = (read, &self.key) else { return false };
         read.iter().map(|part| part.expose()).eq(key.iter().map(|part| part.expose()))
     }
 
     /// What the row is to the person, of those that are not only mentions.
-    pub(super) fn row_of(&self, found: &[Option<Sealed>]) -> RowOf {
-        if found.get(self.others.len()).is_some_and(Option::is_some) { RowOf::Both } else { RowOf::Person }
+    pub(super) fn row_of(&self, found: Tail<'_>) -> RowOf {
+        if found.is_set(self.others.len()) { RowOf::Both } else { RowOf::Person }
     }
 }
 

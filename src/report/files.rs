@@ -63,9 +63,11 @@ impl Gathered {
                     let mut pdf = Vec::new();
                     match self.write_pdf(&mut pdf) {
                         Ok(()) => files.add(format, "report.pdf", "application/pdf", |out| Ok(out.write_all(&pdf)?))?,
-                        Err(ReportError::NoPdf(why)) => {
-                            missing.push((format, why));
+                        // Whoever gets the report reads why; other reasons are for whoever runs the program.
+                        Err(ReportError::NoPdf(why)) if why == super::pdf_not_installed() => {
+                            missing.push((format, self.texts.get("no_pdf_program").to_owned()));
                         }
+                        Err(ReportError::NoPdf(why)) => missing.push((format, why)),
                         Err(error) => return Err(error),
                     }
                 }

@@ -286,13 +286,11 @@ impl Records<'_> {
         let read = Read { order: &order, ..read_of(node, &all, &lookups, rows) };
         let writer = Writer::new(node, self.columns, reading.zone());
         let mut line = String::new();
-        conn.each_row(&statements::read(node.backend, &read), |row| {
-            let values = row.into_values();
-            let (values, looked) = values.split_at_checked(all.len()).unwrap_or_default();
-            let (of_columns, of_retention) = looked.split_at_checked(self.columns.looked_up()).unwrap_or_default();
-            let goes = self.retentions.goes(of_retention, reading.now);
+        conn.each_row(&statements::stream(node.backend, &read), |row| {
+            let of_columns = row.tail(all.len());
+            let goes = self.retentions.goes(row.tail(all.len() + self.columns.looked_up()), reading.now);
             let of = if self.mentioned { RowOf::Others } else { self.columns.row_of(of_columns) };
-            writer.write(&Row { values, found: of_columns, of, goes }, &mut line);
+            writer.write(&Row { values: &row, found: of_columns, of, goes }, &mut line);
             spool.line(&line)?;
             found.about.rows += 1;
             found.newest = found.newest.max(goes);

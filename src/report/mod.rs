@@ -39,6 +39,7 @@ pub use schema::json_schema;
 use spool::{Spool, Stretch};
 use texts::Texts;
 pub use times::readable;
+pub use write::pdf::{not_installed as pdf_not_installed, program as pdf_program};
 
 /// What a report is made from.
 pub struct Sources<'a> {

@@ -9,7 +9,7 @@ use super::columns::{Columns, RowOf};
 use super::model::ColumnKind;
 use super::times;
 use crate::graph::Node;
-use crate::redact::Sealed;
+use crate::store::{StreamedRow, Tail};
 
 /// The largest whole number that every reader of JSON holds exactly.
 const EXACT: u64 = 1 << 53;
@@ -28,9 +28,9 @@ pub(super) struct Writer<'a> {
 
 /// A row as it was read.
 pub(super) struct Row<'a> {
-    pub(super) values: &'a [Option<Sealed>],
+    pub(super) values: &'a StreamedRow,
     /// What was looked up for the columns.
-    pub(super) found: &'a [Option<Sealed>],
+    pub(super) found: Tail<'a>,
     pub(super) of: RowOf,
     pub(super) goes: Option<DateTime<Utc>>,
 }
@@ -55,9 +55,9 @@ impl<'a> Writer<'a> {
                 line.push(',');
             }
             line.push_str(key);
-            match row.values.get(place).and_then(Option::as_ref) {
+            match row.values.get(place) {
                 None => line.push_str("null"),
-                Some(value) if !self.columns.is_shown(place, value, row.found, row.of) => line.push_str(MASKED),
+                Some(value) if !self.columns.is_shown(place, &value, row.found, row.of) => line.push_str(MASKED),
                 Some(value) => self.value(place, value.expose(), line),
             }
         }

@@ -16,7 +16,7 @@ use crate::graph::condition::{along, joined};
 use crate::graph::due::{lacks_requirement, unfinished};
 use crate::graph::{Age, Edge, Fate, Graph, Node, Resolved, Subject};
 use crate::names::DataName;
-use crate::redact::Sealed;
+use crate::store::Tail;
 use crate::store::catalog::Column;
 use crate::store::target::statements::{Lookup, MOST_WAYS};
 use crate::store::target::{Expr, Operand, Scope};
@@ -125,21 +125,21 @@ impl<'a> Retentions<'a> {
     }
 
     /// When a record goes, from what was looked up; `now` for one that goes at once.
-    pub(super) fn goes(&self, found: &[Option<Sealed>], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(super) fn goes(&self, found: Tail<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         if self.stays {
             return None;
         }
-        let (rules, rest) = found.split_at_checked(self.rules.len() * 2)?;
-        let (unfinished, required) = rest.split_at_checked(usize::from(self.anonymised))?;
+        let unfinished = self.rules.len() * 2;
         // A record that is anonymised already has nothing left to go.
-        if unfinished.iter().any(Option::is_none) {
+        if self.anonymised && !found.is_set(unfinished) {
             return None;
         }
-        if required.iter().any(Option::is_some) {
+        let required = unfinished + usize::from(self.anonymised);
+        if (required..required + self.required.len()).any(|place| found.is_set(place)) {
             return Some(now);
         }
-        let dates = self.rules.iter().zip(rules.chunks_exact(2)).filter_map(|(rule, found)| {
-            let [Some(at), Some(which)] = found else { return None };
+        let dates = self.rules.iter().enumerate().filter_map(|(place, rule)| {
+            let (at, which) = (found.get(place * 2)?, found.get(place * 2 + 1)?);
             let Keep::For(period) = rule.keep(which.expose().parse().ok()?)? else { return None };
             period.after(Times::age(&rule.age.1, at.expose())?, self.zone)
         });

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::model::ColumnKind;
@@ -104,28 +104,49 @@ fn kind_of_age(graph: &Graph, node: &Node) -> Option<AgeKind> {
 
 /// RFC 3339, in a zone.
 pub(super) fn write_instant(at: DateTime<Utc>, zone: Tz, into: &mut String) {
-    let local = at.with_timezone(&zone);
-    let (date, time) = (local.date_naive(), local.time());
-    let written = write!(
-        into,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        date.year(),
-        date.month(),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
-    debug_assert!(written.is_ok(), "a string takes everything");
+    let utc = at.naive_utc();
+    let seconds = zone.offset_from_utc_datetime(&utc).fix().local_minus_utc();
+    let Some(local) = utc.checked_add_signed(TimeDelta::seconds(i64::from(seconds))) else { return };
+    write_day(local.date(), into);
+    let time = local.time();
+    digits(&[b'T', 0, 0, b':', 0, 0, b':', 0, 0], &[time.hour(), time.minute(), time.second()], into);
     if time.nanosecond() > 0 {
         let fraction = format!("{:09}", time.nanosecond());
         into.push('.');
         into.push_str(fraction.trim_end_matches('0'));
     }
-    let minutes = local.offset().fix().local_minus_utc() / 60;
-    let written =
-        write!(into, "{}{:02}:{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60, minutes.abs() % 60);
-    debug_assert!(written.is_ok(), "a string takes everything");
+    let minutes = (seconds / 60).unsigned_abs();
+    digits(&[if seconds < 0 { b'-' } else { b'+' }, 0, 0, b':', 0, 0], &[minutes / 60, minutes % 60], into);
+}
+
+/// `2026-03-01`. Four times a row there is a time to write: by hand it takes a tenth of what a format does.
+fn write_day(day: NaiveDate, into: &mut String) {
+    match u32::try_from(day.year()) {
+        Ok(year @ 0..=9999) => {
+            let parts = [year / 100, year % 100, day.month(), day.day()];
+            digits(&[0, 0, 0, 0, b'-', 0, 0, b'-', 0, 0], &parts, into);
+        }
+        _ => {
+            let written = write!(into, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day());
+            debug_assert!(written.is_ok(), "a string takes everything");
+        }
+    }
+}
+
+/// Writes a pattern of ASCII, numbers of two digits in place of each two zeros.
+fn digits<const N: usize>(pattern: &[u8; N], numbers: &[u32], into: &mut String) {
+    let mut text = *pattern;
+    let (mut place, mut numbers) = (0, numbers.iter());
+    while place + 1 < N {
+        if text[place] == 0 {
+            let number = numbers.next().copied().unwrap_or_default() % 100;
+            text[place] = b'0' + (number / 10) as u8;
+            text[place + 1] = b'0' + (number % 10) as u8;
+            place += 1;
+        }
+        place += 1;
+    }
+    into.push_str(str::from_utf8(&text).unwrap_or_default());
 }
 
 /// A time as [`write_instant`] wrote it, for people: `2026-03-01 14:00:00 +02:00`. The offset stays: it tells a time in the
@@ -145,7 +166,9 @@ pub fn readable(text: &str) -> Cow<'_, str> {
 
 /// The day of an instant, in a zone.
 pub(super) fn day(at: DateTime<Utc>, zone: Tz) -> String {
-    at.with_timezone(&zone).date_naive().format("%Y-%m-%d").to_string()
+    let mut text = String::with_capacity(10);
+    write_day(at.with_timezone(&zone).date_naive(), &mut text);
+    text
 }
 
 fn instant(civil: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
@@ -175,7 +198,8 @@ fn civil(text: &str) -> Option<NaiveDateTime> {
     let nanos = match rest.strip_prefix('.') {
         None if rest.is_empty() => 0,
         Some(digits) if !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|c| c.is_ascii_digit()) => {
-            format!("{digits:0<9}").parse().ok()?
+            let read = |number: u32, digit: u8| number * 10 + u32::from(digit - b'0');
+            digits.bytes().chain(std::iter::repeat(b'0')).take(9).fold(0, read)
         }
         _ => return None,
     };
@@ -209,6 +233,17 @@ mod tests {
             let (civil_part, offset) = read.split_at(read.len() - 6);
             assert_eq!(readable(&written), format!("{} {offset}", civil_part.replace('T', " ")));
         }
+        for (at, zone, read) in [
+            ("2026-03-01T12:00:00.000001Z", chrono_tz::America::St_Johns, "2026-03-01T08:30:00.000001-03:30"),
+            ("0044-03-15T12:00:00Z", Tz::UTC, "0044-03-15T12:00:00+00:00"),
+            ("1900-01-01T00:00:00Z", chrono_tz::Europe::Helsinki, "1900-01-01T01:39:49+01:39"),
+        ] {
+            let mut written = String::new();
+            write_instant(at.parse().unwrap(), zone, &mut written);
+            assert_eq!(written, read);
+        }
+        let far = NaiveDate::from_ymd_opt(12_026, 3, 1).unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc();
+        assert_eq!(day(far, Tz::UTC), "12026-03-01");
         for text in ["", "2026-03-01T14:00:00", "2026-03-01T14:00:00+xx:00", "éééééééééééééééééééééééé"]
         {
             assert_eq!(readable(text), text);

@@ -1,104 +1,69 @@
 //! The formats, each written from the same lines.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-use serde::ser::{Error as _, SerializeSeq as _};
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::model::{CategoryAbout, EntryAbout};
 use super::spool::{Spool, Stretch};
-use super::{Gathered, Part, ReportError};
+use super::{Gathered, ReportError};
 
 mod csv;
 mod html;
-mod pdf;
+pub mod pdf;
 
 pub(super) use self::csv::{csv, summary};
 pub(super) use html::html;
 pub(super) use pdf::pdf;
 
-/// Writes JSON, with at most so many records of each category.
+/// Writes JSON, with at most so many records of each category. The records are what was spooled, as it was spooled.
 pub(super) fn json(report: &Gathered, most: Option<u64>, out: &mut dyn Write) -> Result<(), ReportError> {
-    let mut buffered = std::io::BufWriter::with_capacity(256 * 1024, out);
-    let whole = Whole { report, most };
-    serde_json::to_writer(&mut buffered, &whole).map_err(std::io::Error::from)?;
-    buffered.write_all(b"\n")?;
-    buffered.flush()?;
+    let mut out = io::BufWriter::with_capacity(256 * 1024, out);
+    begin(&report.head, "categories", &mut out)?;
+    for (place, part) in report.parts.iter().enumerate() {
+        separate(place, &mut out)?;
+        let left_out = most.map_or(0, |most| part.about.rows.saturating_sub(most));
+        begin(&CategoryAbout { left_out, ..part.about.clone() }, "entries", &mut out)?;
+        let shares = shares(&part.entries, most);
+        for (place, ((about, stretch), share)) in part.entries.iter().zip(shares).enumerate() {
+            separate(place, &mut out)?;
+            begin(about, "records", &mut out)?;
+            if share == about.rows {
+                report.spool.copy(*stretch, &mut out)?;
+            } else {
+                first(&report.spool, *stretch, share, &mut out)?;
+            }
+            out.write_all(b"]}")?;
+        }
+        out.write_all(b"]}")?;
+    }
+    out.write_all(b"]}\n")?;
+    out.flush()?;
     Ok(())
 }
 
-/// The whole report, its records read while they are written.
-#[derive(Clone, Copy)]
-struct Whole<'a> {
-    report: &'a Gathered,
-    most: Option<u64>,
+/// Writes an object but for its end, and the beginning of a list that is the last thing in it.
+fn begin(about: &impl Serialize, list: &str, out: &mut dyn Write) -> io::Result<()> {
+    let object = serde_json::to_string(about)?;
+    let fields = object.strip_suffix('}').ok_or(io::ErrorKind::InvalidData)?;
+    write!(out, "{fields},\"{list}\":[")
 }
 
-impl Serialize for Whole<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct View<'a> {
-            #[serde(flatten)]
-            head: &'a super::Head,
-            categories: Categories<'a>,
+fn separate(place: usize, out: &mut dyn Write) -> io::Result<()> {
+    if place > 0 { out.write_all(b",") } else { Ok(()) }
+}
+
+/// Writes the first records of a stretch.
+fn first(spool: &Spool, stretch: Stretch, count: u64, out: &mut dyn Write) -> io::Result<()> {
+    let (mut lines, mut line) = (spool.lines(stretch), String::new());
+    for place in 0..count {
+        if !lines.next_into(&mut line)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        View { head: &self.report.head, categories: Categories(*self) }.serialize(serializer)
+        out.write_all(if place > 0 { b",\n" } else { b"" })?;
+        out.write_all(line.as_bytes())?;
     }
-}
-
-struct Categories<'a>(Whole<'a>);
-
-impl Serialize for Categories<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_seq(Some(self.0.report.parts.len()))?;
-        for part in &self.0.report.parts {
-            all.serialize_element(&CategoryView { part, whole: self.0 })?;
-        }
-        all.end()
-    }
-}
-
-struct CategoryView<'a> {
-    part: &'a Part,
-    whole: Whole<'a>,
-}
-
-impl Serialize for CategoryView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct View<'a> {
-            #[serde(flatten)]
-            about: CategoryAbout,
-            entries: Entries<'a>,
-        }
-        let left_out = self.whole.most.map_or(0, |most| self.part.about.rows.saturating_sub(most));
-        let about = CategoryAbout { left_out, ..self.part.about.clone() };
-        View { about, entries: Entries { part: self.part, whole: self.whole } }.serialize(serializer)
-    }
-}
-
-struct Entries<'a> {
-    part: &'a Part,
-    whole: Whole<'a>,
-}
-
-impl Serialize for Entries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct View<'a> {
-            #[serde(flatten)]
-            about: &'a EntryAbout,
-            records: Records<'a>,
-        }
-        let mut all = serializer.serialize_seq(Some(self.part.entries.len()))?;
-        let shares = shares(&self.part.entries, self.whole.most);
-        for ((about, stretch), most) in self.part.entries.iter().zip(shares) {
-            let records = Records { spool: &self.whole.report.spool, stretch: *stretch, most };
-            all.serialize_element(&View { about, records })?;
-        }
-        all.end()
-    }
+    Ok(())
 }
 
 /// How many records of each entry are written, when only so many of a category are: every entry gets its part, so that
@@ -120,28 +85,6 @@ fn shares(entries: &[(EntryAbout, Stretch)], most: Option<u64>) -> Vec<u64> {
         *share = (*share).min(low + more);
     }
     shares
-}
-
-struct Records<'a> {
-    spool: &'a Spool,
-    stretch: Stretch,
-    most: u64,
-}
-
-impl Serialize for Records<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_seq(None)?;
-        let mut lines = self.spool.lines(self.stretch);
-        let mut line = String::new();
-        for _ in 0..self.most {
-            if !lines.next_into(&mut line).map_err(S::Error::custom)? {
-                break;
-            }
-            let record: &RawValue = serde_json::from_str(&line).map_err(S::Error::custom)?;
-            all.serialize_element(record)?;
-        }
-        all.end()
-    }
 }
 
 #[cfg(test)]

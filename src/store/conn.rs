@@ -88,17 +88,6 @@ macro_rules! on {
 
 pub(in crate::store) use on;
 
-/// The parts in which a cursor is read: how many rows, and how they are asked for.
-const FETCHES: [(usize, &str); 4] = [
-    (20, "FETCH 20 FROM retentiond_rows"),
-    (200, "FETCH 200 FROM retentiond_rows"),
-    (1_000, "FETCH 1000 FROM retentiond_rows"),
-    (4_000, "FETCH 4000 FROM retentiond_rows"),
-];
-
-/// About how many bytes of values a part may have.
-const MOST_BYTES: usize = 1 << 20;
-
 /// A connection with its transaction state.
 pub struct Conn {
     pub(in crate::store) raw: Raw,
@@ -207,13 +196,18 @@ impl Conn {
     }
 
     /// Notes an error that ends the transaction it happened in, whatever the caller makes of it.
-    fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(in crate::store) fn noted<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result {
             let harmless = self.backend() != Backend::Postgres
                 && matches!(error.kind, ErrorKind::Constraint | ErrorKind::ForeignKey);
             self.spoilt |= self.in_transaction && !harmless;
         }
         result
+    }
+
+    /// Takes the open transaction for one that a failure has ended.
+    pub(in crate::store) fn spoil(&mut self) {
+        self.spoilt = true;
     }
 
     /// Runs a statement and gives the number of rows that the database says it touched.
@@ -233,66 +227,6 @@ impl Conn {
     pub fn rows(&mut self, stmt: &Stmt) -> Result<Vec<TextRow>, StoreError> {
         let rows = on!(self, raw => RunQueryDsl::load::<TextRow>(stmt.clone(), raw));
         self.noted(rows.map_err(|error| StoreError::from_rows(&error)))
-    }
-
-    /// Runs a query and gives its rows to `each`, one after the other, in memory that does not grow with their number.
-    /// Within a transaction only, so that all are of one moment.
-    ///
-    /// # Errors
-    /// The class of what went wrong, without the database's words; or that of `each`, which ends the reading.
-    pub fn each_row<E: From<StoreError>>(
-        &mut self,
-        stmt: &Stmt,
-        mut each: impl FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if !self.in_transaction {
-            return Err(StoreError::new(ErrorKind::Other, "rows are streamed within a transaction only").into());
-        }
-        if self.backend() == Backend::Postgres {
-            return self.each_by_cursor(stmt, each);
-        }
-        let failed = |error: &diesel::result::Error| E::from(StoreError::from_rows(error));
-        macro_rules! stream {
-            ($raw:expr) => {
-                RunQueryDsl::load_iter::<TextRow, diesel::connection::DefaultLoadingMode>(stmt.clone(), $raw)
-                    .map_err(|error| failed(&error))?
-                    .try_for_each(|row| each(row.map_err(|error| failed(&error))?))
-            };
-        }
-        let done = match &mut self.raw {
-            Raw::Postgres(_) => Ok(()),
-            Raw::Mysql(raw) => stream!(&mut **raw),
-            Raw::Sqlite(raw) => stream!(raw),
-        };
-        self.spoilt |= done.is_err();
-        done
-    }
-
-    /// PostgreSQL's client takes a whole answer into memory, so the answer is asked for in parts of about the same size.
-    fn each_by_cursor<E: From<StoreError>>(
-        &mut self,
-        stmt: &Stmt,
-        mut each: impl FnMut(TextRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut declare = Stmt::new("DECLARE retentiond_rows NO SCROLL CURSOR FOR ");
-        declare.append(stmt);
-        self.execute(&declare)?;
-        let mut part = &FETCHES[0];
-        loop {
-            let rows = self.rows(&Stmt::new(part.1))?;
-            let (count, mut bytes) = (rows.len(), 0);
-            for row in rows {
-                bytes += row.bytes();
-                each(row)?;
-            }
-            if count < part.0 {
-                break;
-            }
-            let fits = |fetch: &&(usize, &'static str)| fetch.0.saturating_mul(bytes / count.max(1)) <= MOST_BYTES;
-            part = FETCHES.iter().rev().find(fits).unwrap_or(&FETCHES[0]);
-        }
-        self.execute(&Stmt::new("CLOSE retentiond_rows"))?;
-        Ok(())
     }
 
     /// Like [`Conn::rows`] for catalogs, settings and retentiond's own tables, whose errors may be shown in full.

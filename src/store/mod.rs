@@ -19,6 +19,7 @@ pub mod sealed;
 mod session;
 pub mod state;
 pub mod stmt;
+mod stream;
 pub mod target;
 pub mod url;
 
@@ -27,4 +28,5 @@ pub use conn::{Backend, Conn};
 pub use error::{ErrorKind, StoreError};
 pub use pool::{Database, DatabaseSpec, PooledConn};
 pub use stmt::{Bind, Ident, Stmt, TextRow, TypeName};
+pub use stream::{StreamedRow, Tail};
 pub use url::StoreUrl;

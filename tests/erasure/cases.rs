@@ -226,8 +226,12 @@ fn only_the_very_plan_is_confirmed() {
     let by_file = shop.run(&["erase", "--customer", "@who", "--dry-run"]);
     assert_eq!((by_file.code, by_file.name()), (0, plan.name()), "{by_file:#?}");
     assert!(!by_file.stderr.contains("warning: the identifier"), "{by_file:#?}");
+    // Where no receipt can be written nothing goes.
+    let nowhere = shop.run(&["erase", "--customer", "@who", "--yes-i-mean", &plan.name(), "--out", "who"]);
+    assert_eq!(nowhere.code, 2, "{nowhere:#?}");
+    assert_eq!(shop.sql("SELECT * FROM calls ORDER BY id;"), before);
     let mut child = shop
-        .command(&["erase", "--customer", "phone=-", "--yes-i-mean", &plan.name(), "--out", "."])
+        .command(&["erase", "--customer", "phone=-", "--yes-i-mean", &plan.name(), "--out", "receipts"])
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -235,7 +239,7 @@ fn only_the_very_plan_is_confirmed() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(shop.sql("SELECT id FROM calls;"), "3\n");
-    let written = std::fs::read_dir(shop.folder.path()).unwrap().filter_map(Result::ok);
+    let written = std::fs::read_dir(shop.folder.path().join("receipts")).unwrap().filter_map(Result::ok);
     let receipts = written.filter(|file| file.file_name().to_string_lossy().starts_with("erasure-")).count();
     assert_eq!(receipts, 2, "as text and as JSON");
 }

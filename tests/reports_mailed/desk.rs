@@ -110,7 +110,7 @@ impl Desk {
     }
 
     /// With Exim instead of the scripted server.
-    pub fn to_server(server: &MailServer, to: &str, keys: &str) -> Self {
+    pub fn to_server(server: &MailServer, to: &[&str], keys: &str) -> Self {
         let mail = format!(
             "smtp = \"smtp://localhost:{}\"\nca = \"{}\"\nusername = {{ file = \"{{dir}}/user\" }}\npassword = {{ file = \"{{dir}}/password\" }}",
             server.port,

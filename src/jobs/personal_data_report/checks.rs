@@ -10,6 +10,7 @@ use crate::config::section::RawJob;
 use crate::graph::Graph;
 use crate::mail::Mailbox;
 use crate::names::{DataName, PersonName};
+use crate::report::{Format, pdf_not_installed, pdf_program};
 
 /// A file as the job names it: a relative path is beside the file that names it.
 pub(super) fn beside(raw: &RawJob, file: &str) -> PathBuf {
@@ -68,6 +69,15 @@ pub(super) fn check(
     }
     if let Some(entry) = &spec.requests {
         check_requests(entry, document, graph, &mut wrong);
+    }
+    // The other formats go out without it, so that it may be installed later; alone it is a report that cannot be made.
+    if spec.formats.contains(&Format::Pdf) && pdf_program().is_none() {
+        let help = if spec.formats == [Format::Pdf] {
+            "no report can be made without it: `make pdf` builds it"
+        } else {
+            "reports go out in the other formats, and say so: `make pdf` builds it, or take \"pdf\" out of formats"
+        };
+        diagnostics.warning(path(&["formats"]), pdf_not_installed()).with_help(Some(help.to_owned()));
     }
     to
 }

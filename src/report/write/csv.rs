@@ -25,7 +25,8 @@ pub(in crate::report) fn csv(report: &Gathered, part: &Part, out: &mut dyn Write
         ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).buffer_capacity(256 * 1024).from_writer(out);
     let heads = ["record_of", "kept_until", "mentioned_only"];
     table.write_record(heads.iter().copied().chain(names.iter().copied())).map_err(of_csv)?;
-    let mut text = String::new();
+    let mut line = Line::default();
+    let masked = report.texts.get("masked");
     for (about, stretch) in part.entries.iter().filter(|(about, _)| about.rows > 0) {
         // Of each column of the table the place in this entry, if it has such a column.
         let mut own: Vec<Option<usize>> = vec![None; names.len()];
@@ -35,16 +36,14 @@ pub(in crate::report) fn csv(report: &Gathered, part: &Part, out: &mut dyn Write
             }
         }
         let mut lines = report.spool.lines(*stretch);
-        while lines.next_into(&mut text)? {
-            let line: Line<'_> = serde_json::from_str(&text).map_err(std::io::Error::from)?;
+        while line.next(&mut lines)? {
             table.write_field(about.data.as_str()).map_err(of_csv)?;
-            table.write_field(line.kept_until.unwrap_or_default()).map_err(of_csv)?;
-            table.write_field(if line.mentioned { "true" } else { "" }).map_err(of_csv)?;
+            table.write_field(line.kept_until()).map_err(of_csv)?;
+            table.write_field(if line.is_mention() { "true" } else { "" }).map_err(of_csv)?;
             for place in &own {
-                let value = place.and_then(|place| line.values.0.get(place)).map(|value| Plain::of(value));
-                match value {
+                match place.and_then(|place| line.value(place)) {
                     None | Some(Plain::Nothing) => table.write_field(""),
-                    Some(Plain::Masked) => table.write_field(report.texts.get("masked")),
+                    Some(Plain::Masked) => table.write_field(masked),
                     Some(Plain::Word(word)) => table.write_field(word),
                     Some(Plain::Text(text)) => table.write_field(&*harmless(&text)),
                 }

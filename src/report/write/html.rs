@@ -124,19 +124,21 @@ impl Source {
     fn records(&self, stretch: Stretch) -> impl Iterator<Item = Value> + Send + Sync + use<> {
         let mut lines = self.spool.lines(stretch);
         let (texts, failed) = (Arc::clone(&self.texts), Arc::clone(&self.failed));
-        let mut text = String::new();
+        let mut line = Line::default();
         std::iter::from_fn(move || {
-            let next = lines.next_into(&mut text).map(|more| more.then(|| serde_json::from_str::<Line<'_>>(&text)));
-            let Ok(None | Some(Ok(_))) = next else {
-                failed.store(true, Ordering::Relaxed);
-                return None;
-            };
-            let line = next.ok()??.ok()?;
-            let values: Vec<Value> = line.values.0.iter().map(|value| Value::from(readable(value, &texts))).collect();
+            match line.next(&mut lines) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(_) => {
+                    failed.store(true, Ordering::Relaxed);
+                    return None;
+                }
+            }
+            let values: Vec<Value> = line.values().map(|value| Value::from(readable(&value, &texts))).collect();
             Some(Value::from(BTreeMap::from([
                 ("cells", Value::from(values)),
-                ("kept_until", Value::from(line.kept_until.unwrap_or_default())),
-                ("mentioned", Value::from(line.mentioned)),
+                ("kept_until", Value::from(line.kept_until())),
+                ("mentioned", Value::from(line.is_mention())),
             ])))
         })
     }

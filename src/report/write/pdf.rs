@@ -14,8 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Writes the PDF.
 pub(in crate::report) fn pdf(report: &Gathered, out: &mut dyn Write) -> Result<(), ReportError> {
-    let program = program()
-        .ok_or_else(|| ReportError::NoPdf(format!("the program {PROGRAM} is not installed beside retentiond")))?;
+    let program = program().ok_or_else(|| ReportError::NoPdf(not_installed()))?;
     let broken = |error: std::io::Error| ReportError::NoPdf(format!("{PROGRAM} cannot be run: {error}"));
     let mut command = Command::new(program);
     // It needs nothing of this process: no secret reaches it by its environment.
@@ -51,13 +50,18 @@ pub(in crate::report) fn pdf(report: &Gathered, out: &mut dyn Write) -> Result<(
     })
 }
 
-/// Where it is, if it is installed.
-fn program() -> Option<PathBuf> {
+/// Where the program is that makes PDFs, if it is installed: beside this one.
+pub fn program() -> Option<PathBuf> {
     let beside = std::env::current_exe().ok()?.with_file_name(PROGRAM);
     beside.is_file().then_some(beside)
 }
 
-/// Gives it two lines: the words of the language, and the report.
+/// What is said where the program is missing.
+pub fn not_installed() -> String {
+    format!("the program {PROGRAM} is not installed beside retentiond")
+}
+
+/// Gives it a line with the words of the language, and the report.
 fn give(report: &Gathered, input: &mut dyn Write) -> Result<(), ReportError> {
     serde_json::to_writer(&mut *input, report.texts.words()).map_err(std::io::Error::from)?;
     input.write_all(b"\n")?;

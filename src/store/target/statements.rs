@@ -152,8 +152,11 @@ pub enum Lookup {
     },
 }
 
+/// How a value of a column is read: [`dialect::read_expression`] or [`dialect::read_for_stream`].
+type ReadValue = fn(&mut Stmt, &crate::store::catalog::Column, Backend, &Stmt);
+
 impl Lookup {
-    fn write(&self, stmt: &mut Stmt, backend: Backend) {
+    fn write(&self, stmt: &mut Stmt, backend: Backend, read: ReadValue) {
         let operand = match self {
             Self::Own(operand) | Self::Parent { operand, .. } => operand,
             Self::Which(ways) => return write_which(stmt, backend, ways),
@@ -172,14 +175,14 @@ impl Lookup {
         operand.write(&mut inner);
         if let Self::Parent { table, alias: number, condition, .. } = self {
             stmt.sql("(SELECT ");
-            dialect::read_expression(stmt, &operand.column, backend, &inner);
+            read(stmt, &operand.column, backend, &inner);
             stmt.sql(" FROM ");
             table.write(stmt);
             stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
             condition.write(stmt, backend);
             stmt.sql(")");
         } else {
-            dialect::read_expression(stmt, &operand.column, backend, &inner);
+            read(stmt, &operand.column, backend, &inner);
         }
     }
 }
@@ -211,16 +214,25 @@ pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
 
 /// As [`read`], by way of `access`.
 pub fn read_by(backend: Backend, access: Access, what: &Read<'_>) -> Stmt {
+    read_with(backend, access, what, dialect::read_expression)
+}
+
+/// As [`read`], for [`crate::store::Conn::each_row`] alone.
+pub fn stream(backend: Backend, what: &Read<'_>) -> Stmt {
+    read_with(backend, Access::Any, what, dialect::read_for_stream)
+}
+
+fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue) -> Stmt {
     let mut stmt = Stmt::new("SELECT ");
     for (index, operand) in what.columns.iter().enumerate() {
         separate(&mut stmt, index, ", ");
         let mut inner = Stmt::default();
         operand.write(&mut inner);
-        dialect::read_expression(&mut stmt, &operand.column, backend, &inner);
+        read(&mut stmt, &operand.column, backend, &inner);
     }
     for (index, lookup) in what.lookups.iter().enumerate() {
         separate(&mut stmt, index + what.columns.len(), ", ");
-        lookup.write(&mut stmt, backend);
+        lookup.write(&mut stmt, backend, read);
     }
     stmt.sql(" FROM ");
     what.table.write(&mut stmt);
