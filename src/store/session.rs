@@ -57,13 +57,13 @@ const MYSQL: [&str; 4] = [
 /// at all (0), and the next attempt is made without locks in hand. MySQL does not know 0, and passes over this comment.
 const MYSQL_BATCHES: &str = "SET SESSION /*M! innodb_lock_wait_timeout = 0, */ lock_wait_timeout = 5";
 
-/// Twice the pages of a batch have to fit into the cache (4 MB here), or they are written to the log more than once.
+/// Twice the pages of a batch have to fit into the cache (3.6 MB here), or they are written to the log more than once.
 const SQLITE: &str = "
     PRAGMA busy_timeout = 5000;
     PRAGMA foreign_keys = ON;
     PRAGMA secure_delete = ON;
     PRAGMA trusted_schema = OFF;
-    PRAGMA cache_size = -4000;
+    PRAGMA cache_size = -3600;
     PRAGMA synchronous = FULL";
 
 /// Sets the session of a new connection.
