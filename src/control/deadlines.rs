@@ -81,16 +81,18 @@ mod tests {
     use crate::store::pool::{Database, DatabaseSpec};
     use crate::store::url::StoreUrl;
 
+    fn memory() -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::Sqlite(folder.path().join("state.db"));
+        let memory = Database::open(DatabaseSpec { create: true, ..DatabaseSpec::new("state", url) }).unwrap();
+        state::migrate(&mut *memory.conn().unwrap()).unwrap();
+        (folder, memory)
+    }
+
     #[test]
     fn a_request_that_is_due_in_ten_days_is_told_of_at_once_and_daily_until_it_is_answered() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = DatabaseSpec {
-            create: true,
-            ..DatabaseSpec::new("state", StoreUrl::Sqlite(folder.path().join("state.db")))
-        };
-        let memory = Database::open(spec).unwrap();
+        let (_folder, memory) = memory();
         let conn = &mut *memory.conn().unwrap();
-        state::migrate(conn).unwrap();
         let text = "timezone = \"Europe/Helsinki\"\n[jobs.reports]\nkind = \"personal_data_report\"\n";
         let loaded = Arc::new(load_text("jobs.toml", text).unwrap_or_else(|_| panic!("it is read")));
         let due: DateTime<Utc> = "2026-04-01T20:30:00Z".parse().unwrap();
@@ -148,14 +150,8 @@ mod tests {
 
     #[test]
     fn a_job_that_was_not_complete_in_one_and_a_half_turns_is_told_of_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let spec = DatabaseSpec {
-            create: true,
-            ..DatabaseSpec::new("state", StoreUrl::Sqlite(folder.path().join("state.db")))
-        };
-        let memory = Database::open(spec).unwrap();
+        let (_folder, memory) = memory();
         let conn = &mut *memory.conn().unwrap();
-        state::migrate(conn).unwrap();
         let text = "[jobs.it]\nkind = \"x\"\nschedule = \"0 2 * * *\"\n[jobs.asleep]\nkind = \"x\"\nschedule = \"@daily\"\n[jobs.off]\nkind = \"x\"\nenabled = false\nschedule = \"@daily\"\n[jobs.by_hand]\nkind = \"x\"\n";
         let loaded = load_text("jobs.toml", text).unwrap_or_else(|_| panic!("it is read"));
         let start: DateTime<Utc> = "2026-03-02T02:00:00Z".parse().unwrap();
