@@ -85,7 +85,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::Sqlite(folder.path().join("state.db"));
         let memory = Database::open(DatabaseSpec { create: true, ..DatabaseSpec::new("state", url) }).unwrap();
-        state::migrate(&mut *memory.conn().unwrap()).unwrap();
+        state::migrate(&mut memory.conn().unwrap()).unwrap();
         (folder, memory)
     }
 
@@ -96,30 +96,8 @@ mod tests {
         let text = "timezone = \"Europe/Helsinki\"\n[jobs.reports]\nkind = \"personal_data_report\"\n";
         let loaded = Arc::new(load_text("jobs.toml", text).unwrap_or_else(|_| panic!("it is read")));
         let due: DateTime<Utc> = "2026-04-01T20:30:00Z".parse().unwrap();
-        let asked_at = (due - TimeDelta::days(31)).naive_utc();
-        let request = state::RequestRecord {
-            id: "r23456789a".to_owned(),
-            job: "reports".to_owned(),
-            origin: "command".to_owned(),
-            origin_key: None,
-            person_kind: "user".to_owned(),
-            secret: String::new(),
-            digests: String::new(),
-            range_from: None,
-            range_to: None,
-            asked_by: "jane".to_owned(),
-            asked_at,
-            due_at: due.naive_utc(),
-            extended_at: None,
-            extended_by: None,
-            extended_why: None,
-            stage: "open".to_owned(),
-            problem: None,
-            counts: None,
-            ended_at: None,
-            ended_by: None,
-            ended_why: None,
-        };
+        let asked_at = due - TimeDelta::days(31);
+        let request = state::RequestRecord::open("r23456789a", "reports", "jane", asked_at, due);
         state::add_request(conn, &request).unwrap();
         let mut told = |hours_left: i64| -> Vec<String> {
             let now = due - TimeDelta::hours(hours_left);

@@ -144,8 +144,6 @@ fn place(
     let about = holding::about_person(&subject);
     record(memory, clock, actor, job, &id, |report| Act::ReportRequested { report, person: subject.kind.clone() })?;
     let record = RequestRecord {
-        id: id.clone(),
-        job: job.to_string(),
         origin: origin.as_str().to_owned(),
         origin_key,
         person_kind: subject.kind.to_string(),
@@ -153,18 +151,7 @@ fn place(
         digests: digests.join("\n"),
         range_from: subject.from.map(|at| at.naive_utc()),
         range_to: subject.to.map(|at| at.naive_utc()),
-        asked_by: by.chars().take(128).collect(),
-        asked_at: now.naive_utc(),
-        due_at: due.naive_utc(),
-        extended_at: None,
-        extended_by: None,
-        extended_why: None,
-        stage: "open".to_owned(),
-        problem: None,
-        counts: None,
-        ended_at: None,
-        ended_by: None,
-        ended_why: None,
+        ..RequestRecord::open(&id, job.as_str(), by, now, due)
     };
     hold(site, memory, &record, about, now)?;
     // An error may come after the request was written down: then the hold must stand, and if it was not, the hold goes

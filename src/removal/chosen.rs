@@ -107,7 +107,7 @@ impl<'t> Choice<'t> {
     pub fn next(&self, conn: &mut Conn, after: Option<&[Sealed]>, limit: u64) -> Result<Option<Chosen>, RemovalError> {
         // What is chosen is looked at again when it is locked.
         let visited = self.visited.clone().knowing(conn.held_lately());
-        let mut rows = self.read(conn, &self.from(after).and(visited), (&self.order, limit), false)?;
+        let mut rows = self.read(conn, &visited.within(self.from(after)), (&self.order, limit), false)?;
         let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
         if !self.layout.ends.is_empty() {
             self.complete(conn, &mut rows)?;
@@ -129,12 +129,11 @@ impl<'t> Choice<'t> {
         limit: u64,
     ) -> Result<Option<Chosen>, RemovalError> {
         let visited = self.visited.clone().knowing(conn.held_now());
-        let rows = self.read(conn, &self.from(after).and(visited), (&self.order, limit), true)?;
+        let rows = self.read(conn, &visited.within(self.from(after)), (&self.order, limit), true)?;
         let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
         Ok(self.chosen(&rows, last))
     }
 
-    /// Stands before what is due: of two lower bounds on the column of an index, SQLite searches by the first.
     fn from(&self, after: Option<&[Sealed]>) -> Expr {
         after.map_or_else(Expr::always, |after| Expr::KeyAfter(self.order.clone(), after.to_vec()))
     }

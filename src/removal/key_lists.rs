@@ -220,9 +220,9 @@ impl Walk<'_> {
                 _ => Err(Undone::Again),
             }
         })?;
-        self.counted = match &committed {
+        self.counted = match (&committed, &seen) {
             // Too much at once, or somebody stood in the way: the same again, with care.
-            None if uncounted => COUNTED,
+            (None, Look::Batch(_) | Look::Moved) if uncounted => COUNTED,
             _ => self.counted.saturating_sub(1),
         };
         Ok(match (committed, seen) {

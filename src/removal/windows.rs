@@ -159,7 +159,7 @@ impl Walk<'_> {
             let high = self.ahead(
                 conn,
                 std::slice::from_ref(&time),
-                &from.clone().and(self.rows.clone()),
+                &self.rows.clone().within(from.clone()),
                 self.throttle.size(),
             )?;
             let high = high.and_then(|mut row| row.pop());
@@ -204,7 +204,7 @@ impl Walk<'_> {
     }
 
     fn next_after(&self, conn: &mut Conn, time: &Operand, at: Option<&Sealed>) -> Result<Option<Sealed>, RemovalError> {
-        let condition = bound(time, Op::Above, at).and(self.rows.clone());
+        let condition = self.rows.clone().within(bound(time, Op::Above, at));
         Ok(self.ahead(conn, std::slice::from_ref(time), &condition, 0)?.and_then(|mut row| row.pop()))
     }
 
@@ -324,8 +324,7 @@ impl Walk<'_> {
         window: &Expr,
     ) -> Result<Option<u64>, RemovalError> {
         let node = self.node;
-        // The window first: of two bounds on the column of an index, SQLite searches by the first.
-        let condition = context.graph.guard(node, window.clone().and(self.due.clone()));
+        let condition = context.graph.guard(node, self.due.clone().within(window.clone()));
         let marker = marker(node, context.clock.now());
         let access = self.access;
         let id = batch::next_id(context);

@@ -102,27 +102,8 @@ impl Bed {
 
     fn post_message(&mut self, job: &str, request: &str, message: &Message) -> String {
         let record = RequestRecord {
-            id: request.to_owned(),
-            job: job.to_owned(),
-            origin: "command".to_owned(),
-            origin_key: None,
-            person_kind: "user".to_owned(),
             secret: state::new_secret().unwrap(),
-            digests: String::new(),
-            range_from: None,
-            range_to: None,
-            asked_by: "tester".to_owned(),
-            asked_at: self.now.naive_utc(),
-            due_at: (self.now + TimeDelta::days(30)).naive_utc(),
-            extended_at: None,
-            extended_by: None,
-            extended_why: None,
-            stage: "open".to_owned(),
-            problem: None,
-            counts: None,
-            ended_at: None,
-            ended_by: None,
-            ended_why: None,
+            ..RequestRecord::open(request, job, "tester", self.now, self.now + TimeDelta::days(30))
         };
         let mut conn = self.memory.conn().unwrap();
         assert!(state::add_request(&mut conn, &record).unwrap());

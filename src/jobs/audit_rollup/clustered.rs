@@ -3,6 +3,7 @@
 //!
 //! **Invariant.** The condition only becomes narrower, by the least and the greatest key of the very rows that satisfy it:
 //! a row that comes afterwards with a key beyond them is one that came late, and is neither folded nor purged with them.
+//! Test: `audit_rollup::killed`.
 
 use super::fold::{Stretch, one};
 use super::summary::Folding;

@@ -2,9 +2,6 @@
 //!
 //! The first one is found by looking as many rows ahead as a transaction can take; those after it are taken to be as dense,
 //! and looked for again where they turn out to be denser.
-//!
-//! The bounds of a stretch stand before those of what is due: of two lower or two upper bounds on the column of an index,
-//! SQLite searches by the first and reads all that the second leaves out.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -61,7 +58,7 @@ impl Walk<'_> {
     /// The next stretch.
     pub(super) fn next(&self, conn: &mut Conn, place: &Place) -> Result<Option<Next>, RemovalError> {
         let (single, wider) = (place.single, place.wider);
-        let rows = self.bound(Op::AtLeast, place.low.as_ref()).and(self.rows.clone());
+        let rows = self.rows.clone().within(self.bound(Op::AtLeast, place.low.as_ref()));
         let known = place.low.clone().filter(|_| place.begins && !single && wider == 0);
         let first = match known {
             Some(low) => Some(low),
@@ -92,7 +89,7 @@ impl Walk<'_> {
         let stretch = Stretch {
             periods: self.folding.periods(self.age, &starts),
             span: (start, to),
-            rows: self.graph.guard(self.node, within.and(self.due.clone())),
+            rows: self.graph.guard(self.node, self.due.clone().within(within)),
             finishes,
             most: guess.map_or(u64::MAX, |_| self.throttle.size().saturating_mul(DENSER)),
             by_deletion: !self.recounts,
@@ -124,7 +121,7 @@ impl Walk<'_> {
             let stretch = Stretch {
                 periods,
                 span,
-                rows: self.graph.guard(self.node, within.and(self.due.clone())),
+                rows: self.graph.guard(self.node, self.due.clone().within(within)),
                 finishes: false,
                 most: u64::MAX,
                 by_deletion: !self.recounts,
@@ -154,7 +151,7 @@ impl Walk<'_> {
         let stretch = Stretch {
             periods,
             span,
-            rows: self.graph.guard(self.node, instant.and(narrowed).and(self.due.clone())),
+            rows: self.graph.guard(self.node, self.due.clone().within(instant.and(narrowed))),
             finishes: false,
             most: u64::MAX,
             by_deletion: !self.recounts,

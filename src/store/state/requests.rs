@@ -60,6 +60,33 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
+    /// An open request about a user, for all rows, that a command made: what else is true of it, its caller says.
+    pub fn open(id: &str, job: &str, by: &str, now: DateTime<Utc>, due: DateTime<Utc>) -> Self {
+        Self {
+            id: id.to_owned(),
+            job: job.to_owned(),
+            origin: "command".to_owned(),
+            origin_key: None,
+            person_kind: "user".to_owned(),
+            secret: String::new(),
+            digests: String::new(),
+            range_from: None,
+            range_to: None,
+            asked_by: by.chars().take(128).collect(),
+            asked_at: now.naive_utc(),
+            due_at: due.naive_utc(),
+            extended_at: None,
+            extended_by: None,
+            extended_why: None,
+            stage: "open".to_owned(),
+            problem: None,
+            counts: None,
+            ended_at: None,
+            ended_by: None,
+            ended_why: None,
+        }
+    }
+
     /// Whether it still waits for its answer.
     pub fn is_open(&self) -> bool {
         matches!(self.stage.as_str(), "open" | "posted")

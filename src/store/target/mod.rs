@@ -16,6 +16,7 @@ mod same;
 pub mod shape;
 pub mod statements;
 mod ties;
+mod window;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
 pub use held::{Guarded, HeldBy};
