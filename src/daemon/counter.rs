@@ -10,12 +10,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::core::Core;
+use super::sites::InUse;
 use super::socket::{Answer, Client};
 use crate::config::Loaded;
 use crate::control::roles::{Caller, record_refusal, refuse};
 use crate::control::screen::{self, Screen};
 use crate::control::switching::{self, Meant};
-use crate::control::{Exit, Failure, Site, auditing, auditor, requests, tenants};
+use crate::control::{Exit, Failure, auditing, auditor, requests, tenants};
 use crate::names::TenantName;
 use crate::store::pool::Database;
 
@@ -119,7 +120,7 @@ fn status(core: &Core, tenant: Option<&TenantName>) -> Result<Answer, Failure> {
 }
 
 /// The site with every store, and the state as it is the site's: what is done to one person's data is done in all stores.
-fn open(core: &Core, tenant: Option<&TenantName>) -> Result<(Arc<Site>, Database), Failure> {
+fn open(core: &Core, tenant: Option<&TenantName>) -> Result<(InUse, Database), Failure> {
     let policy = core.policy();
     if !policy.loaded.document.enabled {
         return Err(Failure::new(Exit::Braked, "error: the file says enabled = false: nothing is done"));

@@ -2,8 +2,13 @@
 //!
 //! **Invariant.** A run sees catalogs that were read at most a minute before it began: a schema that changed meanwhile is
 //! found by the next run, as `retentiond run` finds it. Runs that begin together share one opening.
+//!
+//! **Invariant.** A connection to a store is open while somebody uses its site, and no longer: a server that holds a hundred
+//! tenants allows about as many connections as it has tenants. `three_daemons_share_the_tenants…` in tests/tenants counts
+//! them.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +33,27 @@ pub(super) struct Open {
     site: Arc<Site>,
 }
 
+/// A site that somebody uses. Whoever is the last to let go of it closes its connections; what was read of the stores
+/// stays known.
+pub(super) struct InUse(Arc<Site>);
+
+impl Deref for InUse {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.0
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // The place has one, and this is the other. When two let go at once neither may be the last: r2d2 then closes.
+        if Arc::strong_count(&self.0) <= 2 {
+            self.0.stores.rest();
+        }
+    }
+}
+
 impl Open {
     fn is_fresh(&self) -> bool {
         let age = uptime().saturating_sub(self.at);
@@ -40,19 +66,19 @@ impl Sites {
     ///
     /// # Errors
     /// When the map does not fit the databases any more.
-    pub fn get(&self, part: &Arc<Loaded>) -> Result<Arc<Site>, Failure> {
+    pub fn get(&self, part: &Arc<Loaded>) -> Result<InUse, Failure> {
         let place = Arc::clone(locked(&self.0).entry(part.document.tenant.clone()).or_default());
         // Whoever comes meanwhile waits for this opening, and tenants do not wait for each other.
         let mut open = locked(&place);
         if let Some(open) = open.as_ref().filter(|open| open.is_fresh() && Arc::ptr_eq(&open.site.loaded, part)) {
-            return Ok(Arc::clone(&open.site));
+            return Ok(InUse(Arc::clone(&open.site)));
         }
         // Closed before the next is opened: a store may allow few connections.
         *open = None;
         let at = uptime();
         let site = Arc::new(Site::open_reachable(part)?);
         *open = Some(Open { at, site: Arc::clone(&site) });
-        Ok(site)
+        Ok(InUse(site))
     }
 
     /// Lets go of an opening that no run would use any more.

@@ -11,9 +11,10 @@ use super::conductor::Message;
 use super::core::{Core, Running};
 use super::events::{Due, Event};
 use super::policy::Policy;
+use super::sites::InUse;
 use crate::config::timing::CatchUp;
 use crate::control::failure::may_pass;
-use crate::control::{Ended, Exit, Failure, Occasion, Options, Ran, Refusal, Site, fail_job, run_job};
+use crate::control::{Ended, Exit, Failure, Occasion, Options, Ran, Refusal, fail_job, run_job};
 use crate::jobs::Outcome;
 use crate::jobs::session::RunProgress;
 use crate::names::JobName;
@@ -111,7 +112,7 @@ fn work(core: &Arc<Core>, task: &Task, running: &Running) -> Ending {
 }
 
 /// The site with all stores that the job needs.
-pub(super) fn open(core: &Core, policy: &Policy, job: &str) -> Result<(Arc<Site>, JobName), RemovalError> {
+pub(super) fn open(core: &Core, policy: &Policy, job: &str) -> Result<(InUse, JobName), RemovalError> {
     let name: JobName = job.parse().map_err(|_| RemovalError::Doubt(format!("`{job}` is no name")))?;
     let part = policy.part(job).ok_or_else(|| RemovalError::Doubt(format!("the tenant of `{job}` is gone")))?;
     let site = core.sites.get(part).map_err(|failure| of_failure(&failure))?;

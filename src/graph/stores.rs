@@ -92,6 +92,11 @@ impl Stores {
         self.databases.iter()
     }
 
+    /// Closes the connections to all databases that nobody uses now.
+    pub fn rest(&self) {
+        self.databases.values().for_each(Database::rest);
+    }
+
     /// A file store.
     pub fn root(&self, name: &StoreName) -> Option<&Root> {
         self.roots.get(name)

@@ -1,6 +1,6 @@
 //! A database of the file, opened, checked and pooled.
 //!
-//! Two connections at most for each run, none kept for its own sake. Whoever holds one waits for no other: runs would wait
+//! Two connections at most for each run, none kept for its own sake ([`Database::rest`]). Whoever holds one waits for no other: runs would wait
 //! for each other. A connection leaves the pool only after its session was set and the server was found to be the one that
 //! was meant ([`super::session`]). r2d2 retries a failed connect until its time is up and then says "timed out": here a
 //! failure is handed through the pool as it is, at once and only once.
@@ -124,6 +124,13 @@ impl Database {
         Ok(conn)
     }
 
+    /// Closes the connections that nobody uses: a server has few, and other clients. The next [`Self::conn`] makes a new one.
+    pub fn rest(&self) {
+        while let Some(mut slot) = self.pool.try_get() {
+            *slot = Slot::Closed;
+        }
+    }
+
     /// Which database this is.
     pub fn backend(&self) -> Backend {
         self.backend
@@ -178,6 +185,7 @@ fn take(pool: &Pool<Manager>) -> Result<PooledConn, StoreError> {
                 return Ok(PooledConn(slot));
             }
             Slot::Failed { at, .. } if at.elapsed() > STALE => {}
+            Slot::Closed => {}
             Slot::Failed { error, .. } => return Err(StoreError::new(error.kind, error.to_string())),
         }
     }
@@ -187,6 +195,7 @@ fn take(pool: &Pool<Manager>) -> Result<PooledConn, StoreError> {
 enum Slot {
     Live(Box<Conn>),
     Failed { error: StoreError, at: Instant },
+    Closed,
 }
 
 struct Manager {
@@ -219,14 +228,14 @@ impl ManageConnection for Manager {
     fn is_valid(&self, slot: &mut Slot) -> Result<(), StoreError> {
         match slot {
             Slot::Live(conn) => conn.ping(),
-            Slot::Failed { .. } => Ok(()),
+            Slot::Failed { .. } | Slot::Closed => Ok(()),
         }
     }
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
         match slot {
             Slot::Live(conn) => conn.is_in_transaction(),
-            Slot::Failed { .. } => true,
+            Slot::Failed { .. } | Slot::Closed => true,
         }
     }
 }
@@ -241,7 +250,7 @@ impl Deref for PooledConn {
     fn deref(&self) -> &Conn {
         match &*self.0 {
             Slot::Live(conn) => conn,
-            Slot::Failed { .. } => unreachable!("only live connections are handed out"),
+            Slot::Failed { .. } | Slot::Closed => unreachable!("only live connections are handed out"),
         }
     }
 }
@@ -250,7 +259,7 @@ impl DerefMut for PooledConn {
     fn deref_mut(&mut self) -> &mut Conn {
         match &mut *self.0 {
             Slot::Live(conn) => conn,
-            Slot::Failed { .. } => unreachable!("only live connections are handed out"),
+            Slot::Failed { .. } | Slot::Closed => unreachable!("only live connections are handed out"),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Tenants through daemons: the words that the socket understands, and three daemons that share the work.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::Tenants;
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, long};
 use crate::support::{mariadb, postgres, run_sql};
 
 /// Through the daemon the same words mean the same jobs as at the keyboard, and what is done is recorded.
@@ -51,26 +51,39 @@ fn slots(state: &str) -> BTreeMap<String, Vec<(String, String)>> {
     slots
 }
 
+/// How many connections there are to a few databases of PostgreSQL.
+fn connections(urls: &[(String, String)]) -> usize {
+    let postgres: Vec<&String> = urls.iter().map(|(_, url)| url).filter(|url| url.starts_with("postgres")).collect();
+    let names: Vec<String> = postgres.iter().map(|url| format!("'{}'", url.rsplit('/').next().unwrap())).collect();
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname IN ({});", names.join(", "));
+    run_sql(postgres[0], &sql).trim().parse::<usize>().unwrap() - 1
+}
+
+/// More tenants than a server has connections to give: each daemon may have two runs at a time, of two connections each,
+/// and looks at eight tenants at a time when it starts.
 #[test]
 fn three_daemons_share_the_tenants_and_take_over_those_of_a_killed_one() {
-    const TENANTS: usize = 12;
+    const DAEMONS: usize = 3;
+    let count = if long() { 100 } else { 40 };
     let url =
         |number: usize| if number.is_multiple_of(4) { mariadb().fresh_database() } else { postgres().fresh_database() };
-    let urls: Vec<(String, String)> = (0..TENANTS).map(|number| (format!("t{number}"), url(number))).collect();
+    let urls: Vec<(String, String)> = (0..count).map(|number| (format!("t{number}"), url(number))).collect();
     let state = postgres().fresh_database();
     let jobs = "schedule = \"*/5 * * * * *\"\ncatch_up = \"all\"";
     let tenants = Tenants::new(&state, &urls, jobs);
     tenants.project.run(&["init", "main"]).expect_code(0);
     let start = |number: usize| Daemon::of(&tenants.project, &format!("control{number}.sock"), &[]);
-    let mut daemons: Vec<Daemon> = (0..3).map(start).collect();
+    let mut daemons: Vec<Daemon> = (0..DAEMONS).map(start).collect();
     let complete = |at_least: usize| {
         let slots = slots(&state);
-        slots.len() == TENANTS && slots.values().all(|slots| slots.len() >= at_least)
+        slots.len() == count && slots.values().all(|slots| slots.len() >= at_least)
     };
+    let most = Cell::new(0);
     let wait = |what: &str, done: &dyn Fn() -> bool| {
-        let until = Instant::now() + Duration::from_secs(180);
+        let until = Instant::now() + Duration::from_secs(if long() { 600 } else { 180 });
         while !done() {
             assert!(Instant::now() < until, "{what}: {:?}", slots(&state));
+            most.set(most.get().max(connections(&urls)));
             std::thread::sleep(Duration::from_millis(200));
         }
     };
@@ -85,6 +98,9 @@ fn three_daemons_share_the_tenants_and_take_over_those_of_a_killed_one() {
     let before = slots(&state).values().map(Vec::len).max().unwrap();
     wait("all tenants have slots after the kill", &|| complete(before + 2));
     daemons.into_iter().for_each(|daemon| assert_eq!(daemon.stop(), Some(0)));
+    let most = most.get();
+    println!("{count} tenants: at most {most} connections at a time");
+    assert!((1..=DAEMONS * 8).contains(&most), "{most} connections at a time");
     for (job, slots) in slots(&state) {
         assert!(slots.iter().all(|(_, outcome)| outcome == "complete"), "{job}: {slots:?}");
         let distinct: BTreeSet<&String> = slots.iter().map(|(slot, _)| slot).collect();
