@@ -8,7 +8,9 @@ use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use retentiond::store::catalog::{Catalog, Column, Lookup, Table};
 use retentiond::store::dialect::{bind_as, read_as_text, read_for_stream};
-use retentiond::store::{Access, Backend, Conn, Database, DatabaseSpec, ErrorKind, Stmt, StoreError, StoreUrl};
+use retentiond::store::{
+    Access, Backend, Bind, Conn, Database, DatabaseSpec, ErrorKind, Form, Stmt, StoreError, StoreUrl, Streamed,
+};
 
 type Mysql = diesel_async::async_connection_wrapper::AsyncConnectionWrapper<diesel_async::AsyncMysqlConnection>;
 
@@ -64,17 +66,17 @@ fn texts(conn: &mut Conn, table: &Table, column: &Column) -> Vec<(String, Option
 /// The same, streamed.
 fn streamed(conn: &mut Conn, table: &Table, column: &Column) -> Vec<(String, Option<String>)> {
     let backend = conn.backend();
-    let mut stmt = Stmt::new("SELECT ");
+    let (mut stmt, mut forms) = (Stmt::new("SELECT "), Vec::new());
     let id = table.column("id").unwrap();
     for (between, column) in [("", id), (", ", column)] {
         let mut name = Stmt::default();
         name.name(&column.name);
-        read_for_stream(stmt.sql(between), column, backend, &name);
+        forms.push(read_for_stream(stmt.sql(between), column, backend, &name));
     }
     stmt.sql(" FROM ").name(&table.name).sql(" ORDER BY id");
     let mut rows = Vec::new();
     let read = conn.transaction(Access::ReadOnly, |conn| {
-        conn.each_row(&stmt, |row| {
+        conn.each_row(&Streamed { stmt, forms }, |row| {
             let text = |place: usize| row.get(place).map(|value| (*value.expose()).to_owned());
             assert_eq!((row.is_set(1), row.is_set(2)), (text(1).is_some(), false));
             rows.push((text(0).unwrap(), text(1)));
@@ -225,6 +227,7 @@ fn rows_are_streamed_whole_and_in_order() {
             let mut stmt = Stmt::new("SELECT ");
             read_as_text(&mut stmt, column, conn.backend());
             stmt.sql(" FROM ").name(&table.name);
+            let stmt = Streamed { stmt, forms: vec![Form::Text] };
             let enough = conn.transaction(Access::ReadOnly, |conn| {
                 conn.each_row(&stmt, |_| {
                     seen += 1;
@@ -235,11 +238,36 @@ fn rows_are_streamed_whole_and_in_order() {
             assert_eq!(seen, count.min(30));
             // The connection is as good as before.
             assert_eq!(streamed(&mut conn, table, column).len(), count);
-            let wrong = Stmt::new("SELECT 1 FROM nowhere");
+            let wrong = Streamed { stmt: Stmt::new("SELECT 1 FROM nowhere"), forms: vec![Form::Text] };
             let failed = conn.transaction(Access::ReadOnly, |conn| conn.each_row(&wrong, |_| Ok::<(), StoreError>(())));
             assert!(failed.is_err());
         }
     }
+}
+
+/// The client library takes such an answer for one that has ended.
+#[test]
+fn an_answer_that_breaks_off_is_an_error() {
+    let database = database(&support::postgres().fresh_database());
+    let mut conn = database.conn().unwrap();
+    let mut stmt = Stmt::new("SELECT CAST(100 / (50 - n) AS text), ");
+    stmt.value("ä'\\\n").sql(", ").value(-7).sql(", CAST(").value(Bind::Real(0.25)).sql(" AS text), encode(");
+    stmt.value(Bind::Bytes(vec![0, 255])).sql(", 'hex') FROM generate_series(1, ").policy(60).sql(") AS n");
+    let forms = vec![Form::Text, Form::Text, Form::Integer, Form::Text, Form::Text];
+    let streamed = Streamed { stmt, forms };
+    let mut seen = 0;
+    let read = conn.transaction(Access::ReadOnly, |conn| {
+        conn.each_row(&streamed, |row| {
+            let text = |place| *row.get(place).unwrap().expose();
+            let found = [1, 2, 3, 4].map(text);
+            assert_eq!(found, ["ä'\\\n", "-7", "0.25", "00ff"], "values come back from the session");
+            seen += 1;
+            Ok::<(), StoreError>(())
+        })
+    });
+    assert!(read.unwrap_err().to_string().contains("broke its answer off"));
+    assert_eq!(seen, 49);
+    assert_eq!(conn.rows(&Stmt::new("SELECT '1'")).unwrap().len(), 1, "the connection is as good as before");
 }
 
 const MARIADB: &[Case] = &[

@@ -290,7 +290,7 @@ impl Records<'_> {
             let of_columns = row.tail(all.len());
             let goes = self.retentions.goes(row.tail(all.len() + self.columns.looked_up()), reading.now);
             let of = if self.mentioned { RowOf::Others } else { self.columns.row_of(of_columns) };
-            writer.write(&Row { values: &row, found: of_columns, of, goes }, &mut line);
+            writer.write(&Row { values: row, found: of_columns, of, goes }, &mut line);
             spool.line(&line)?;
             found.about.rows += 1;
             found.newest = found.newest.max(goes);

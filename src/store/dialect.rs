@@ -7,7 +7,7 @@
 //! own collation decides what is equal; where it ignores case, so does the comparison.
 
 use super::catalog::{Column, TypeClass};
-use super::{Backend, Bind, Stmt};
+use super::{Backend, Bind, Form, Stmt};
 
 /// Appends an expression that reads the column as text without losing anything. Bytes become hexadecimal digits.
 pub fn read_as_text(stmt: &mut Stmt, column: &Column, backend: Backend) {
@@ -25,16 +25,15 @@ pub fn read_expression(stmt: &mut Stmt, column: &Column, backend: Backend, expre
     }
 }
 
-/// Like [`read_expression`] for what is streamed ([`crate::store::StreamedRow`]): PostgreSQL sends numbers and times in its
-/// own form, which is spelled here; to have it spell four times a row takes it longer than to find the row.
-pub fn read_for_stream(stmt: &mut Stmt, column: &Column, backend: Backend, expression: &Stmt) {
-    const OWN: [&str; 6] =
-        ["bigint", "integer", "smallint", "timestamp with time zone", "timestamp without time zone", "text"];
-    if backend == Backend::Postgres && OWN.contains(&column.sql_type.as_str()) {
+/// Like [`read_expression`] for what is streamed ([`super::Streamed`]): PostgreSQL sends numbers and times in its own form,
+/// which is given back and spelled here; to have it spell four times a row takes it longer than to find the row.
+pub fn read_for_stream(stmt: &mut Stmt, column: &Column, backend: Backend, expression: &Stmt) -> Form {
+    if let Some(form) = Form::of_type(column.sql_type.as_str()).filter(|_| backend == Backend::Postgres) {
         stmt.append(expression);
-    } else {
-        read_expression(stmt, column, backend, expression);
+        return form;
     }
+    read_expression(stmt, column, backend, expression);
+    Form::Text
 }
 
 /// Appends an expression that is the value of `value`, a text that [`read_as_text`] gave, for a comparison with the

@@ -28,5 +28,5 @@ pub use conn::{Backend, Conn};
 pub use error::{ErrorKind, StoreError};
 pub use pool::{Database, DatabaseSpec, PooledConn};
 pub use stmt::{Bind, Ident, Stmt, TextRow, TypeName};
-pub use stream::{StreamedRow, Tail};
+pub use stream::{Form, Streamed, StreamedRow, Tail};
 pub use url::StoreUrl;

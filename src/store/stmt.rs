@@ -7,6 +7,7 @@
 
 use diesel::backend::Backend as DieselBackend;
 use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::row::{Field, Row};
@@ -59,6 +60,28 @@ pub enum Bind {
     Real(f64),
     /// Bytes.
     Bytes(Vec<u8>),
+}
+
+impl Bind {
+    /// The value as text: of bytes the hexadecimal digits.
+    pub(in crate::store) fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Real(number) => number.to_string(),
+            Self::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// The SQL that makes PostgreSQL's type of that text; by a query, since its answer is found once and not for each row.
+    fn around_text(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Text(_) => ("(SELECT ", ")"),
+            Self::Integer(_) => ("(SELECT CAST(", " AS bigint))"),
+            Self::Real(_) => ("(SELECT CAST(", " AS double precision))"),
+            Self::Bytes(_) => ("(SELECT decode(", ", 'hex'))"),
+        }
+    }
 }
 
 impl From<&str> for Bind {
@@ -147,6 +170,39 @@ impl Stmt {
     pub(in crate::store) fn plan_anew(&mut self) -> &mut Self {
         self.anew = true;
         self
+    }
+
+    /// The values that it binds, in their order.
+    pub(in crate::store) fn values(&self) -> impl Iterator<Item = &Bind> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Value(bind) | Part::Policy(bind) => Some(bind),
+            Part::Sql(_) | Part::Name(_) | Part::Type(_) => None,
+        })
+    }
+
+    /// Where PostgreSQL's session keeps a value of a statement that can bind none.
+    pub(in crate::store) fn place_in_session(number: usize) -> String {
+        format!("retentiond.v{number}")
+    }
+
+    /// Writes a statement that asks the session for its values.
+    pub(in crate::store) fn write_from_session(&self, out: &mut AstPass<'_, '_, Pg>) -> QueryResult<()> {
+        let mut number = 0;
+        for part in &self.parts {
+            match part {
+                Part::Sql(sql) => out.push_sql(sql),
+                Part::Name(name) => out.push_identifier(name.as_str())?,
+                Part::Type(name) => out.push_sql(name.as_str()),
+                Part::Value(bind) | Part::Policy(bind) => {
+                    let (before, after) = bind.around_text();
+                    out.push_sql(before);
+                    out.push_sql(&format!("current_setting('{}')", Self::place_in_session(number)));
+                    out.push_sql(after);
+                    number += 1;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether nothing was added yet.

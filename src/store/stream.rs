@@ -1,36 +1,34 @@
 //! Rows one after the other, in memory that does not grow with their number: what a report reads.
 //!
-//! **Invariant.** A streamed value is, byte for byte, the text that [`super::TextRow`] would have: what the database sends
-//! in its own form, because both ends are quicker so, is spelled here as the database spells it. Test:
-//! `tests/dialect.rs`.
-
-use std::sync::mpsc::{SyncSender, sync_channel};
+//! **Invariant.** A streamed value is, byte for byte, the text that [`super::TextRow`] would have: what PostgreSQL sends
+//! in its own form, because both ends are quicker so, is spelled here as PostgreSQL spells it. An answer that breaks off
+//! is an error. Tests: `tests/dialect.rs`.
 
 use diesel::backend::Backend as DieselBackend;
 use diesel::deserialize::{self, FromSql, QueryableByName};
 use diesel::mysql::Mysql;
-use diesel::pg::Pg;
 use diesel::query_dsl::RunQueryDsl;
 use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
+use super::Stmt;
 use super::conn::{Conn, Raw};
 use super::error::{ErrorKind, StoreError};
-use super::{Backend, Stmt};
 use crate::redact::Sealed;
 
+mod copy;
 mod native;
 
-/// The parts in which a cursor is read: how many rows, and how they are asked for.
-const FETCHES: [(usize, &str); 3] = [
-    (20, "FETCH 20 FROM retentiond_rows"),
-    (200, "FETCH 200 FROM retentiond_rows"),
-    (1_000, "FETCH 1000 FROM retentiond_rows"),
-];
+pub use native::Form;
 
-/// About how many bytes of values a part may have.
-const MOST_BYTES: usize = 1 << 20;
+/// A query whose rows are streamed.
+pub struct Streamed {
+    /// The query.
+    pub stmt: Stmt,
+    /// In which form PostgreSQL sends each of its columns.
+    pub forms: Vec<Form>,
+}
 
 /// Stands for NULL among the ends of values; no row is so long.
 const NULL: u32 = 1 << 31;
@@ -45,6 +43,11 @@ pub struct StreamedRow {
 impl StreamedRow {
     fn sized(columns: usize, bytes: usize) -> Self {
         Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(columns) }
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
     }
 
     fn end(&mut self, null: u32) -> deserialize::Result<()> {
@@ -116,21 +119,6 @@ impl QueryableByName<Sqlite> for StreamedRow {
     }
 }
 
-impl QueryableByName<Pg> for StreamedRow {
-    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
-        let mut all = Self::sized(row.field_count(), 16 * row.field_count());
-        for index in 0..row.field_count() {
-            let field = Row::get(row, index).ok_or("a column is missing from the answer")?;
-            let null = match field.value() {
-                Some(value) => native::spell(value.get_oid().get(), value.as_bytes(), &mut all.text).map(|()| 0)?,
-                None => NULL,
-            };
-            all.end(null)?;
-        }
-        Ok(all)
-    }
-}
-
 impl Conn {
     /// Runs a query and gives its rows to `each`, one after the other, in memory that does not grow with their number.
     /// Within a transaction only, so that all are of one moment.
@@ -139,25 +127,25 @@ impl Conn {
     /// The class of what went wrong, without the database's words; or that of `each`, which ends the reading.
     pub fn each_row<E: From<StoreError>>(
         &mut self,
-        stmt: &Stmt,
-        mut each: impl FnMut(StreamedRow) -> Result<(), E>,
+        streamed: &Streamed,
+        mut each: impl FnMut(&StreamedRow) -> Result<(), E>,
     ) -> Result<(), E> {
         if !self.is_in_transaction() {
             return Err(StoreError::new(ErrorKind::Other, "rows are streamed within a transaction only").into());
         }
-        if self.backend() == Backend::Postgres {
-            return self.each_by_cursor(stmt, each);
-        }
         let failed = |error: &diesel::result::Error| E::from(StoreError::from_rows(error));
         macro_rules! stream {
             ($raw:expr) => {
-                RunQueryDsl::load_iter::<StreamedRow, diesel::connection::DefaultLoadingMode>(stmt.clone(), $raw)
-                    .map_err(|error| failed(&error))?
-                    .try_for_each(|row| each(row.map_err(|error| failed(&error))?))
+                RunQueryDsl::load_iter::<StreamedRow, diesel::connection::DefaultLoadingMode>(
+                    streamed.stmt.clone(),
+                    $raw,
+                )
+                .map_err(|error| failed(&error))?
+                .try_for_each(|row| each(&row.map_err(|error| failed(&error))?))
             };
         }
         let done = match &mut self.raw {
-            Raw::Postgres(_) => Ok(()),
+            Raw::Postgres(_) => self.each_copied(streamed, each),
             Raw::Mysql(raw) => stream!(&mut **raw),
             Raw::Sqlite(raw) => stream!(raw),
         };
@@ -165,48 +153,5 @@ impl Conn {
             self.spoil();
         }
         done
-    }
-
-    /// PostgreSQL's client takes a whole answer into memory, so the answer is asked for in parts of about the same size:
-    /// by a thread of its own, so that the server works on the next part while this one is looked at.
-    fn each_by_cursor<E: From<StoreError>>(
-        &mut self,
-        stmt: &Stmt,
-        mut each: impl FnMut(StreamedRow) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut declare = Stmt::new("DECLARE retentiond_rows NO SCROLL CURSOR FOR ");
-        declare.append(stmt);
-        self.execute(&declare)?;
-        let (give, parts) = sync_channel(0);
-        std::thread::scope(|scope| {
-            let fetched = scope.spawn(move || self.fetch(give));
-            let looked = parts.iter().try_for_each(|part: Vec<StreamedRow>| part.into_iter().try_for_each(&mut each));
-            // Nobody takes what is still to come after a failure.
-            drop(parts);
-            let gone = || Err(StoreError::new(ErrorKind::Other, "the thread that reads rows ended"));
-            let fetched = fetched.join().unwrap_or_else(|_| gone());
-            looked?;
-            Ok(fetched?)
-        })
-    }
-
-    /// Gives away all parts of the cursor, unless nobody takes them.
-    fn fetch(&mut self, give: SyncSender<Vec<StreamedRow>>) -> Result<(), StoreError> {
-        let mut part = &FETCHES[0];
-        loop {
-            let Raw::Postgres(raw) = &mut self.raw else { return Ok(()) };
-            let rows = RunQueryDsl::load::<StreamedRow>(Stmt::new(part.1), raw);
-            let rows = self.noted(rows.map_err(|error| StoreError::from_rows(&error)))?;
-            let (count, bytes) = (rows.len(), rows.iter().map(|row| row.text.len()).sum::<usize>());
-            if give.send(rows).is_err() || count < part.0 {
-                break;
-            }
-            let fits = |fetch: &&(usize, &'static str)| fetch.0.saturating_mul(bytes / count.max(1)) <= MOST_BYTES;
-            part = FETCHES.iter().rev().find(fits).unwrap_or(&FETCHES[0]);
-        }
-        // Whoever waits for parts need not wait for this.
-        drop(give);
-        self.execute(&Stmt::new("CLOSE retentiond_rows"))?;
-        Ok(())
     }
 }

@@ -6,25 +6,47 @@ use std::fmt::Write as _;
 
 use diesel::deserialize::Result;
 
-const INT8: u32 = 20;
-const INT2: u32 = 21;
-const INT4: u32 = 23;
-const TIMESTAMP: u32 = 1114;
-const TIMESTAMPTZ: u32 = 1184;
+/// The form in which PostgreSQL sends the values of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As the text that it is.
+    Text,
+    /// As a whole number of eight, four or two bytes.
+    Integer,
+    /// As microseconds since 2000.
+    Timestamp,
+    /// The same, of an instant.
+    Instant,
+}
+
+impl Form {
+    /// The form of a type that need not be cast to text, by its name in the catalog.
+    pub(in crate::store) fn of_type(name: &str) -> Option<Self> {
+        match name {
+            "bigint" | "integer" | "smallint" => Some(Self::Integer),
+            "timestamp without time zone" => Some(Self::Timestamp),
+            "timestamp with time zone" => Some(Self::Instant),
+            "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
 
 /// Days from 1 March of the year 0 to 1 January 2000, from which PostgreSQL counts.
 const DAYS_BEFORE: i64 = 730_425;
 const DAY: i64 = 86_400_000_000;
 
-/// Adds a value of the type that has this number in PostgreSQL's catalog.
-pub(super) fn spell(oid: u32, bytes: &[u8], into: &mut String) -> Result<()> {
-    match oid {
-        INT8 => integer(i64::from_be_bytes(bytes.try_into()?), into),
-        INT4 => integer(i32::from_be_bytes(bytes.try_into()?).into(), into),
-        INT2 => integer(i16::from_be_bytes(bytes.try_into()?).into(), into),
-        TIMESTAMP => time(i64::from_be_bytes(bytes.try_into()?), "", into),
-        TIMESTAMPTZ => time(i64::from_be_bytes(bytes.try_into()?), "+00", into),
-        _ => into.push_str(str::from_utf8(bytes)?),
+/// Adds a value of this form.
+pub(super) fn spell(form: Form, bytes: &[u8], into: &mut String) -> Result<()> {
+    match form {
+        Form::Text => into.push_str(str::from_utf8(bytes)?),
+        Form::Timestamp => time(i64::from_be_bytes(bytes.try_into()?), "", into),
+        Form::Instant => time(i64::from_be_bytes(bytes.try_into()?), "+00", into),
+        Form::Integer => match bytes.len() {
+            2 => integer(i16::from_be_bytes(bytes.try_into()?).into(), into),
+            4 => integer(i32::from_be_bytes(bytes.try_into()?).into(), into),
+            _ => integer(i64::from_be_bytes(bytes.try_into()?), into),
+        },
     }
     Ok(())
 }
@@ -88,9 +110,9 @@ fn two(number: i64) -> [u8; 2] {
 mod tests {
     use super::*;
 
-    fn spelled(oid: u32, bytes: &[u8]) -> String {
+    fn spelled(form: Form, bytes: &[u8]) -> String {
         let mut text = String::new();
-        spell(oid, bytes, &mut text).unwrap();
+        spell(form, bytes, &mut text).unwrap();
         text
     }
 
@@ -113,13 +135,16 @@ mod tests {
             (i64::MAX, "infinity"),
             (i64::MIN, "-infinity"),
         ] {
-            assert_eq!(spelled(TIMESTAMP, &i64::to_be_bytes(micros)), text);
+            assert_eq!(spelled(Form::Timestamp, &i64::to_be_bytes(micros)), text);
         }
-        assert_eq!(spelled(TIMESTAMPTZ, &0_i64.to_be_bytes()), "2000-01-01 00:00:00+00");
-        assert_eq!(spelled(INT8, &i64::MIN.to_be_bytes()), "-9223372036854775808");
-        assert_eq!(spelled(INT4, &(-7_i32).to_be_bytes()) + &spelled(INT2, &7_i16.to_be_bytes()), "-77");
-        assert_eq!(spelled(25, "ä".as_bytes()), "ä");
+        assert_eq!(spelled(Form::Instant, &0_i64.to_be_bytes()), "2000-01-01 00:00:00+00");
+        assert_eq!(spelled(Form::Integer, &i64::MIN.to_be_bytes()), "-9223372036854775808");
+        assert_eq!(
+            spelled(Form::Integer, &(-7_i32).to_be_bytes()) + &spelled(Form::Integer, &7_i16.to_be_bytes()),
+            "-77"
+        );
+        assert_eq!(spelled(Form::Text, "ä".as_bytes()), "ä");
         let mut text = String::new();
-        assert!(spell(INT8, b"123", &mut text).is_err() && spell(25, b"\xff", &mut text).is_err());
+        assert!(spell(Form::Integer, b"123", &mut text).is_err() && spell(Form::Text, b"\xff", &mut text).is_err());
     }
 }

@@ -8,6 +8,7 @@ pub mod folded;
 pub mod held;
 mod keys;
 mod known;
+mod lookup;
 pub mod ordered;
 pub mod people;
 pub mod probe;

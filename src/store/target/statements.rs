@@ -8,11 +8,13 @@
 
 use super::expr::{Expr, Operand, Scope, TableRef, alias, separate};
 use super::held::Guarded;
+pub use super::lookup::{Lookup, MOST_WAYS};
+use super::lookup::{ReadValue, read_text};
 use super::shape::Shape;
 use crate::redact::Sealed;
 use crate::store::catalog::Column;
 use crate::store::dialect;
-use crate::store::{Backend, Ident, Stmt};
+use crate::store::{Backend, Ident, Stmt, Streamed};
 
 /// One column and the shape it is given.
 #[derive(Clone, Debug)]
@@ -122,91 +124,6 @@ pub struct Read<'a> {
     pub lock: bool,
 }
 
-/// A value read along with a row: of the row itself, or of a parent.
-pub enum Lookup {
-    /// A column of the row.
-    Own(Operand),
-    /// A column of a parent, by a sub-select.
-    Parent {
-        /// The parent's table.
-        table: TableRef,
-        /// Its alias.
-        alias: u8,
-        /// The column.
-        operand: Operand,
-        /// How the parent is found.
-        condition: Box<Expr>,
-    },
-    /// The number of the first of some conditions that holds for the row; NULL when none does.
-    Which(Vec<Expr>),
-    /// The same of a parent's row.
-    ParentsWhich {
-        /// The parent's table.
-        table: TableRef,
-        /// Its alias.
-        alias: u8,
-        /// The conditions on it.
-        ways: Vec<Expr>,
-        /// How the parent is found.
-        condition: Box<Expr>,
-    },
-}
-
-/// How a value of a column is read: [`dialect::read_expression`] or [`dialect::read_for_stream`].
-type ReadValue = fn(&mut Stmt, &crate::store::catalog::Column, Backend, &Stmt);
-
-impl Lookup {
-    fn write(&self, stmt: &mut Stmt, backend: Backend, read: ReadValue) {
-        let operand = match self {
-            Self::Own(operand) | Self::Parent { operand, .. } => operand,
-            Self::Which(ways) => return write_which(stmt, backend, ways),
-            Self::ParentsWhich { table, alias: number, ways, condition } => {
-                stmt.sql("(SELECT ");
-                write_which(stmt, backend, ways);
-                stmt.sql(" FROM ");
-                table.write(stmt);
-                stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
-                condition.write(stmt, backend);
-                stmt.sql(")");
-                return;
-            }
-        };
-        let mut inner = Stmt::default();
-        operand.write(&mut inner);
-        if let Self::Parent { table, alias: number, condition, .. } = self {
-            stmt.sql("(SELECT ");
-            read(stmt, &operand.column, backend, &inner);
-            stmt.sql(" FROM ");
-            table.write(stmt);
-            stmt.sql(" ").sql(alias(*number)).sql(" WHERE ");
-            condition.write(stmt, backend);
-            stmt.sql(")");
-        } else {
-            read(stmt, &operand.column, backend, &inner);
-        }
-    }
-}
-
-/// The numbers of conditions.
-const NUMBERS: [&str; 33] = [
-    "'0'", "'1'", "'2'", "'3'", "'4'", "'5'", "'6'", "'7'", "'8'", "'9'", "'10'", "'11'", "'12'", "'13'", "'14'",
-    "'15'", "'16'", "'17'", "'18'", "'19'", "'20'", "'21'", "'22'", "'23'", "'24'", "'25'", "'26'", "'27'", "'28'",
-    "'29'", "'30'", "'31'", "'32'",
-];
-
-/// How many conditions a [`Lookup::Which`] tells apart.
-pub const MOST_WAYS: usize = NUMBERS.len();
-
-fn write_which(stmt: &mut Stmt, backend: Backend, ways: &[Expr]) {
-    stmt.sql("CASE");
-    for (way, number) in ways.iter().zip(NUMBERS) {
-        stmt.sql(" WHEN ");
-        way.write(stmt, backend);
-        stmt.sql(" THEN ").sql(number);
-    }
-    stmt.sql(" WHEN 1 = 0 THEN '' END");
-}
-
 /// Reads columns of rows as text.
 pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
     read_by(backend, Access::Any, what)
@@ -214,25 +131,26 @@ pub fn read(backend: Backend, what: &Read<'_>) -> Stmt {
 
 /// As [`read`], by way of `access`.
 pub fn read_by(backend: Backend, access: Access, what: &Read<'_>) -> Stmt {
-    read_with(backend, access, what, dialect::read_expression)
+    read_with(backend, access, what, read_text).stmt
 }
 
 /// As [`read`], for [`crate::store::Conn::each_row`] alone.
-pub fn stream(backend: Backend, what: &Read<'_>) -> Stmt {
+pub fn stream(backend: Backend, what: &Read<'_>) -> Streamed {
     read_with(backend, Access::Any, what, dialect::read_for_stream)
 }
 
-fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue) -> Stmt {
+fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue) -> Streamed {
     let mut stmt = Stmt::new("SELECT ");
+    let mut forms = Vec::new();
     for (index, operand) in what.columns.iter().enumerate() {
         separate(&mut stmt, index, ", ");
         let mut inner = Stmt::default();
         operand.write(&mut inner);
-        read(&mut stmt, &operand.column, backend, &inner);
+        forms.push(read(&mut stmt, &operand.column, backend, &inner));
     }
     for (index, lookup) in what.lookups.iter().enumerate() {
         separate(&mut stmt, index + what.columns.len(), ", ");
-        lookup.write(&mut stmt, backend, read);
+        forms.push(lookup.write(&mut stmt, backend, read));
     }
     stmt.sql(" FROM ");
     what.table.write(&mut stmt);
@@ -250,7 +168,7 @@ fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue)
     if what.lock && backend != Backend::Sqlite {
         stmt.sql(" FOR UPDATE");
     }
-    stmt
+    Streamed { stmt, forms }
 }
 
 /// How the server finds the rows of a statement.
