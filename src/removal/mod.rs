@@ -14,6 +14,7 @@ mod chosen;
 mod files;
 mod gone;
 mod key_lists;
+mod last_look;
 mod look;
 mod overwriting;
 mod pace;

@@ -6,6 +6,7 @@
 
 use super::batch::{self, Committed, Part};
 use super::gone::delete_rows;
+use super::last_look::LastLook;
 use super::pace::Throttle;
 use super::{Context, Done, Halt, RemovalError, Removed, Task};
 use crate::graph::{Fate, MarkerColumn, Node};
@@ -39,6 +40,7 @@ struct Walk<'t> {
     rows: Expr,
     throttle: Throttle,
     access: Access,
+    last_look: LastLook,
 }
 
 /// What a walk by key is bounded by.
@@ -77,7 +79,8 @@ fn walk(
     let by_rowid = task.strategy == Strategy::KeyWindows && has_rowid_key(node);
     let access = if by_rowid { Access::Rowid } else { Access::Any };
     let (due, rows) = (task.due_rows(context.graph, node), task.rows(context.graph, node));
-    let mut walk = Walk { task, node, due, rows, throttle, access };
+    let last_look = LastLook::begin(context, conn, node)?;
+    let mut walk = Walk { task, node, due, rows, throttle, access, last_look };
     // Rows may come between a pass and the look: only what was there before a pass, which then took nothing, is kept.
     let mut seen = false;
     for _ in 0..PASSES {
@@ -90,7 +93,7 @@ fn walk(
         if halt.is_some() {
             return Ok(halt);
         }
-        if conn.rows(&statements::any(node.backend, &node.at, &walk.rows))?.is_empty() {
+        if !walk.last_look.finds(conn, node, &walk.rows)? {
             return Ok(None);
         }
         if seen && done.counts == before {
@@ -348,6 +351,7 @@ impl Walk<'_> {
             return Ok(None);
         };
         let rows = committed.rows();
+        self.last_look.note(&committed);
         context.transactions.push(committed.took);
         note(context, self.task, &committed, done);
         self.throttle.committed(rows, committed.took);

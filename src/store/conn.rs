@@ -97,6 +97,8 @@ pub struct Conn {
     statement_millis: u32,
     /// Commits do not wait for the disk.
     hurried: bool,
+    /// How many transactions were made for nothing but to have earlier ones on disk.
+    pub(in crate::store) flushes: u64,
     mariadb: Option<bool>,
     /// Whose memory this is, where the file has tenants.
     pub(in crate::store) scope: Option<Arc<str>>,
@@ -113,6 +115,7 @@ impl Conn {
             spoilt: false,
             statement_millis: 0,
             hurried: false,
+            flushes: 0,
             mariadb: None,
             scope: None,
             held: (Known::NOTHING, false),

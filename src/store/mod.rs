@@ -14,6 +14,7 @@ pub mod held;
 pub mod identity;
 pub mod ledger;
 pub mod pool;
+pub mod quiet;
 pub mod removing;
 pub mod sealed;
 mod session;

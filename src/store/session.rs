@@ -330,6 +330,7 @@ impl Conn {
         if self.is_hurried() {
             // A message in the log is the least transaction that has to be written; the log before it is written with it.
             self.batch("SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'retentiond', '')")?;
+            self.flushes += 1;
             self.batch("RESET synchronous_commit")?;
             self.set_hurried(false);
         }

@@ -94,3 +94,47 @@ fn the_session_of_sqlite_is_set() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&folder_mode).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }
+
+/// Other tests write to the same server, so nobody but us has written only now and then; that somebody has is seen each time.
+#[test]
+fn who_writes_to_postgresql_is_seen() {
+    let database = open(&support::postgres().fresh_database());
+    let (mut ours, mut other) = (database.conn().unwrap(), database.conn().unwrap());
+    ours.execute(&Stmt::new("CREATE TABLE t (n integer)")).unwrap();
+    let insert = Stmt::new("INSERT INTO t VALUES (1)");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let quiet = move |conn: &mut Conn| {
+        loop {
+            assert!(std::time::Instant::now() < until, "somebody writes all the time");
+            if let Some(moment) = conn.quiet_moment().unwrap() {
+                return moment;
+            }
+        }
+    };
+    while {
+        let began = quiet(&mut ours);
+        ours.execute(&insert).unwrap();
+        !began.was_ours_alone(&mut ours, 1).unwrap()
+    } {}
+    let began = quiet(&mut ours);
+    ours.execute(&insert).unwrap();
+    other.execute(&insert).unwrap();
+    assert!(!began.was_ours_alone(&mut ours, 1).unwrap(), "another wrote");
+    let began = quiet(&mut ours);
+    assert!(!began.was_ours_alone(&mut ours, 1).unwrap(), "our own number is not seen yet");
+    while {
+        let began = quiet(&mut ours);
+        ours.hurry().unwrap();
+        ours.execute(&insert).unwrap();
+        ours.settle().unwrap();
+        !began.was_ours_alone(&mut ours, 1).unwrap()
+    } {}
+    let begun = other.transaction(Access::ReadWrite, |conn| -> Result<_, StoreError> {
+        conn.execute(&insert)?;
+        ours.execute(&insert)?;
+        ours.quiet_moment()
+    });
+    assert!(begun.unwrap().is_none(), "another is writing");
+    let sqlite = open(&three().urls[2]);
+    assert!(sqlite.conn().unwrap().quiet_moment().unwrap().is_none());
+}
