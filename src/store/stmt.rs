@@ -294,6 +294,7 @@ where
 
 /// One row of an answer. Every column was cast to text by the statement ([`super::dialect`] has the casts), because the
 /// three back ends share no other way to read a column whose type is known only at run time.
+#[derive(Clone)]
 pub struct TextRow(Vec<Option<Sealed>>);
 
 impl TextRow {
@@ -305,6 +306,12 @@ impl TextRow {
     /// All values, in order.
     pub fn into_values(self) -> Vec<Option<Sealed>> {
         self.0
+    }
+
+    /// The row without its first columns.
+    #[must_use]
+    pub fn after(mut self, columns: usize) -> Self {
+        Self(self.0.split_off(columns.min(self.0.len())))
     }
 
     /// Whether every value is NULL.

@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use super::fold::{Folded, Once, Stretch, add_groups, doubt, merge_small, one, seal};
-use super::proof::Proof;
+use super::proof::{Proof, totals};
 use super::summary::Folding;
 use crate::graph::Node;
 use crate::names::StoreName;
@@ -234,9 +234,17 @@ fn add(
     folded: &mut Folded,
 ) -> Result<(), Undone> {
     let labels = stretch.periods.distinct();
-    let before = Some(one(conn, &folding.rollup.totals_of_summaries(&labels))?);
-    let mut proof =
-        Proof { folding, node, labels: &labels, before, found: read.found, counted: None, distinct: Vec::new() };
+    let before = Some(totals(conn, folding, &labels)?);
+    let mut proof = Proof {
+        folding,
+        node,
+        labels: &labels,
+        before,
+        found: read.found,
+        counted: None,
+        distinct: Vec::new(),
+        now: None,
+    };
     add_groups(folding, conn, &labels, read.groups)?;
     if folding.least > 1 && stretch.finishes {
         merge_small(conn, stretch, 0, &mut proof)?;

@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 
 use super::clustered;
-use super::proof::Proof;
+use super::proof::{Proof, totals};
 use super::summary::Folding;
 use crate::archive::Manifest;
 use crate::graph::Node;
@@ -84,13 +84,16 @@ pub(super) fn fold(
     folded: &mut Folded,
 ) -> Result<Vec<Part>, Undone> {
     let rollup = &folding.rollup;
-    let narrower = clustered::by_key(conn, folding, node, stretch)?;
+    let by_deletion = stretch.by_deletion && archive.is_none() && rollup.only_counts();
+    let (narrower, found) = clustered::by_key(conn, folding, node, stretch, by_deletion)?.unzip();
     let stretch = narrower.as_ref().unwrap_or(stretch);
     let labels = stretch.periods.distinct();
-    let by_deletion = stretch.by_deletion && archive.is_none() && rollup.only_counts();
     // What goes into an archive is locked before it is written there, else by the statement that folds.
     let (counting, folds) = if archive.is_some() { (Lock::Rows, Lock::Nothing) } else { (Lock::Nothing, Lock::Rows) };
-    let found = one(conn, &rollup.totals_of_rows(&stretch.rows, counting, !by_deletion))?;
+    let found = match found.flatten() {
+        Some(found) => found,
+        None => one(conn, &rollup.totals_of_rows(&stretch.rows, counting, !by_deletion))?,
+    };
     let mut rows = folding.count_of(&found);
     if found.is_all_null() || (rows == 0 && !by_deletion) {
         return Ok(Vec::new());
@@ -111,8 +114,9 @@ pub(super) fn fold(
             return Err(Undone::Again);
         }
     }
-    let before = if there.is_empty() { None } else { Some(one(conn, &rollup.totals_of_summaries(&labels))?) };
-    let mut proof = Proof { folding, node, labels: &labels, before, found, counted: None, distinct: Vec::new() };
+    let before = if there.is_empty() { None } else { Some(totals(conn, folding, &labels)?) };
+    let mut proof =
+        Proof { folding, node, labels: &labels, before, found, counted: None, distinct: Vec::new(), now: None };
     // What cannot be added to stands beside what was folded first.
     let last = there.first().and_then(|row| row.count(1));
     let supplement = last.filter(|_| rollup.supplement.is_some()).map_or(0, |last| last + 1);
@@ -233,12 +237,16 @@ pub(super) fn merge_small(
     proof: &mut Proof<'_>,
 ) -> Result<(), Undone> {
     let (folding, labels) = (proof.folding, proof.labels);
+    if !proof.has_small(conn)? {
+        return Ok(());
+    }
     let (rollup, least) = (&folding.rollup, folding.least);
     let number = rollup.supplement.is_some().then_some(supplement);
     let merged = one(conn, &rollup.totals_of_small_groups(labels, number, least))?;
     if folding.count_of(&merged) == 0 {
         return Ok(());
     }
+    proof.now = None;
     let nobody = || -> Group {
         rollup.dimensions.iter().map(|dimension| dimension.is_text().then(|| Sealed::new(OTHER.to_owned()))).collect()
     };

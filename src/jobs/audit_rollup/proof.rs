@@ -10,8 +10,8 @@ use super::fold::{Folded, Stretch, doubt, one, wrong};
 use super::summary::Folding;
 use crate::graph::Node;
 use crate::removal::Undone;
-use crate::store::target::rollup::Measure;
-use crate::store::{Backend, Conn, TextRow};
+use crate::store::target::rollup::{Measure, Output};
+use crate::store::{Backend, Conn, StoreError, TextRow};
 
 /// Decimal places that sums are compared in.
 const PLACES: usize = 18;
@@ -29,21 +29,38 @@ pub(super) struct Proof<'a> {
     pub counted: Option<u64>,
     /// For each output, what the summaries' numbers of different values must amount to.
     pub distinct: Vec<Option<i128>>,
+    /// What the summaries amount to since the rows were folded; nothing when they were changed after that.
+    pub now: Option<TextRow>,
 }
 
 impl Proof<'_> {
     /// By how many rows the summaries grew.
-    pub fn grown(&self, conn: &mut Conn) -> Result<u64, Undone> {
-        let now = one(conn, &self.folding.rollup.totals_of_summaries(self.labels))?;
+    pub fn grown(&mut self, conn: &mut Conn) -> Result<u64, Undone> {
         let before = self.before.as_ref().map_or(0, |row| self.folding.count_of(row));
-        Ok(self.folding.count_of(&now).saturating_sub(before))
+        Ok(self.folding.count_of(&self.now(conn)?).saturating_sub(before))
+    }
+
+    /// Whether there are groups to be merged.
+    pub fn has_small(&mut self, conn: &mut Conn) -> Result<bool, Undone> {
+        let place = self.folding.rollup.outputs.len();
+        Ok(self.now(conn)?.count(place).is_none_or(|small| small > 0))
+    }
+
+    /// What the summaries amount to.
+    fn now(&mut self, conn: &mut Conn) -> Result<TextRow, Undone> {
+        if let Some(now) = &self.now {
+            return Ok(now.clone());
+        }
+        let now = totals(conn, self.folding, self.labels)?;
+        self.now = Some(now.clone());
+        Ok(now)
     }
 
     /// Counts the different values of each group in another way, as long as no group is merged.
     pub fn look_at_distinct(&mut self, conn: &mut Conn, stretch: &Stretch, folded: &mut Folded) -> Result<(), Undone> {
         let rollup = &self.folding.rollup;
         let rows = one(conn, &rollup.distinct_of_rows(&stretch.periods, &stretch.rows))?;
-        let now = one(conn, &rollup.totals_of_summaries(self.labels))?;
+        let now = self.now(conn)?;
         self.distinct.clear();
         for (place, output) in rollup.outputs.iter().enumerate() {
             if output.measure.adds_up() {
@@ -78,9 +95,8 @@ impl Proof<'_> {
     }
 
     /// The summaries grew by exactly what the rows amount to.
-    pub fn compare(&self, conn: &mut Conn, folded: &mut Folded) -> Result<(), Undone> {
-        let rollup = &self.folding.rollup;
-        let after = one(conn, &rollup.totals_of_summaries(self.labels))?;
+    pub fn compare(&mut self, conn: &mut Conn, folded: &mut Folded) -> Result<(), Undone> {
+        let (rollup, after) = (&self.folding.rollup, self.now(conn)?);
         let mut outputs: Vec<_> = rollup.outputs.iter().enumerate().collect();
         // Numbers of rows first: where they differ, nothing else can be compared.
         outputs.sort_by_key(|(_, output)| !matches!(output.measure, Measure::Count));
@@ -111,11 +127,19 @@ impl Proof<'_> {
                 Measure::First | Measure::Last | Measure::Least(_) | Measure::Greatest(_) => {}
             }
         }
-        self.compare_extremes(conn, folded)
+        self.compare_extremes(conn, &after, folded)
     }
 
-    fn compare_extremes(&self, conn: &mut Conn, folded: &mut Folded) -> Result<(), Undone> {
+    fn compare_extremes(&self, conn: &mut Conn, after: &TextRow, folded: &mut Folded) -> Result<(), Undone> {
         let rollup = &self.folding.rollup;
+        // Where nothing stood before and both are written alike, no order need be known.
+        let is_same = |place: usize, output: &Output| {
+            let text = |row: &TextRow| row.get(place).map(|value| value.expose().clone());
+            !output.measure.is_extreme() || text(after) == text(&self.found)
+        };
+        if self.before.is_none() && rollup.outputs.iter().enumerate().all(|(place, output)| is_same(place, output)) {
+            return Ok(());
+        }
         let held = one(conn, &rollup.extremes_hold(self.labels, self.before.as_ref(), &self.found))?;
         let mut outputs = rollup.outputs.iter().enumerate();
         match outputs.find(|(place, _)| held.plain(*place) == Some("0")) {
@@ -133,6 +157,11 @@ impl Proof<'_> {
         folded.moved = true;
         Undone::Again
     }
+}
+
+/// What the summaries of some periods amount to.
+pub(super) fn totals(conn: &mut Conn, folding: &Folding, labels: &[String]) -> Result<TextRow, StoreError> {
+    one(conn, &folding.rollup.totals_of_summaries(labels, folding.least))
 }
 
 /// The exact number in a row, times 10¹⁸; nothing is zero.

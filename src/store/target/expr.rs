@@ -7,11 +7,12 @@ use super::floor;
 use super::held::HeldBy;
 use super::people::{self, Alike, JsonStep};
 use super::same;
+pub use super::scalar::{Op, Scalar};
+use super::scalar::{write_beside, write_scalar};
 use super::shape::Shape;
 use super::ties::{Tie, TiedRows};
 use crate::redact::Sealed;
 use crate::store::catalog::{Column, Table};
-use crate::store::dialect;
 use crate::store::{Backend, Ident, Stmt};
 
 /// A table as SQL names it.
@@ -80,42 +81,6 @@ pub(super) fn alias(number: u8) -> &'static str {
         "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27", "r28", "r29", "r30", "r31",
     ];
     NAMES[usize::from(number) % NAMES.len()]
-}
-
-/// How two values compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
-    /// `=`
-    Equal,
-    /// `<`
-    Below,
-    /// `<=`
-    AtMost,
-    /// `>`
-    Above,
-    /// `>=`
-    AtLeast,
-}
-
-impl Op {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Equal => " = ",
-            Self::Below => " < ",
-            Self::AtMost => " <= ",
-            Self::Above => " > ",
-            Self::AtLeast => " >= ",
-        }
-    }
-}
-
-/// A value to compare with, as text that the column's type understands.
-#[derive(Clone)]
-pub enum Scalar {
-    /// From the policy: shown by `plan --verbose`.
-    Policy(String),
-    /// From a row: never shown.
-    Row(Sealed),
 }
 
 /// A condition.
@@ -302,7 +267,7 @@ impl Expr {
             Self::Compare(operand, op, value) => {
                 operand.write(stmt);
                 stmt.sql(op.text());
-                write_scalar(stmt, backend, &operand.column, value);
+                write_beside(stmt, backend, &operand.column, value);
             }
             Self::OneOf(operand, values) => {
                 operand.write(stmt);
@@ -380,13 +345,6 @@ fn write_wrapped(stmt: &mut Stmt, backend: Backend, open: &'static str, inner: &
     stmt.sql(open);
     inner.write(stmt, backend);
     stmt.sql(close);
-}
-
-pub(super) fn write_scalar(stmt: &mut Stmt, backend: Backend, column: &Column, value: &Scalar) {
-    match value {
-        Scalar::Policy(text) => dialect::bind_policy(stmt, column, backend, text),
-        Scalar::Row(sealed) => dialect::bind_as(stmt, column, backend, sealed.expose()),
-    }
 }
 
 fn write_pages(stmt: &mut Stmt, from: u64, to: u64) {

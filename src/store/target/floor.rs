@@ -5,7 +5,8 @@
 //! snapshot open. So where other bounds find the rows, this one is written in a way that the planner makes nothing of. It
 //! says the same, unknown included. Measured: `benches/NOTES.md`.
 
-use super::expr::{Expr, Op, Operand, Scalar, write_scalar};
+use super::expr::{Expr, Op, Operand, Scalar};
+use super::scalar::write_beside;
 use crate::store::{Backend, Stmt};
 
 /// Whether a part of a conjunction says which rows are looked at, by their keys, their pages or a stretch of an index.
@@ -23,7 +24,7 @@ pub(super) fn write(stmt: &mut Stmt, backend: Backend, bounded: bool, operand: &
     let compare = |stmt: &mut Stmt, op: &'static str| {
         operand.write(stmt);
         stmt.sql(op);
-        write_scalar(stmt, backend, &operand.column, value);
+        write_beside(stmt, backend, &operand.column, value);
     };
     if !(bounded && backend == Backend::Postgres) {
         return compare(stmt, " >= ");

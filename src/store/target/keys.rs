@@ -3,7 +3,8 @@
 //! Row-value comparisons are written out, because MariaDB does not use an index for `(a, b) > (?, ?)`. A list of keys is
 //! one bound array on PostgreSQL, so that a thousand keys are one parameter.
 
-use super::expr::{Expr, Op, Operand, Scalar, alias, separate, write_scalar};
+use super::expr::{Expr, Op, Operand, Scalar, alias, separate};
+use super::scalar::write_scalar;
 use crate::redact::Sealed;
 use crate::store::catalog::TypeClass;
 use crate::store::dialect;

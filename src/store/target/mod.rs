@@ -14,6 +14,7 @@ pub mod people;
 pub mod probe;
 pub mod rollup;
 mod same;
+mod scalar;
 pub mod shape;
 pub mod statements;
 mod ties;

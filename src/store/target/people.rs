@@ -7,7 +7,8 @@
 
 use diesel::sql_types::{Integer, Nullable, Text};
 
-use super::expr::{Operand, Scalar, separate, write_scalar};
+use super::expr::{Operand, Scalar, separate};
+use super::scalar::write_scalar;
 use crate::redact::Sealed;
 use crate::store::catalog::TypeClass;
 use crate::store::{Backend, Stmt, StoreError};

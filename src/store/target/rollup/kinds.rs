@@ -26,6 +26,11 @@ impl Measure {
     pub fn adds_up(&self) -> bool {
         !matches!(self, Self::Distinct(_))
     }
+
+    /// Whether it is the value of one row.
+    pub fn is_extreme(&self) -> bool {
+        matches!(self, Self::First | Self::Last | Self::Least(_) | Self::Greatest(_))
+    }
 }
 
 /// A column of the summary and what it says.

@@ -208,7 +208,7 @@ impl Rollup {
             return;
         };
         stmt.sql("CASE WHEN ").append(&self.operand(&self.time)).sql(" < ");
-        dialect::bind_policy(stmt, &self.time, self.backend, bound);
+        dialect::bind_beside(stmt, &self.time, self.backend, bound, true);
         stmt.sql(" THEN ");
         self.place(stmt, bounds.get(..middle).unwrap_or_default(), below);
         stmt.sql(" ELSE ");

@@ -23,8 +23,38 @@ impl Rollup {
     /// The totals over the rows of a condition, in the order of the outputs. Unless they are `counted`, their number is NULL.
     pub fn totals_of_rows(&self, condition: &Guarded, lock: Lock, counted: bool) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
+        self.totals(&mut stmt, counted);
+        self.of_own_rows(&mut stmt, condition);
+        lock.write(&mut stmt, self.backend);
+        stmt
+    }
+
+    /// The least and the greatest key of the rows of a condition, and how many they are; then, `with_totals`, what
+    /// [`Self::totals_of_rows`] gives uncounted.
+    pub fn ends_of_key(&self, key: &Column, condition: &Guarded, with_totals: bool) -> Stmt {
+        let mut stmt = Stmt::new("SELECT ");
+        for (before, after) in [("CAST(min(", ") AS "), ("), CAST(max(", ") AS ")] {
+            stmt.sql(before).append(&self.operand(key)).sql(after).sql(text_type(self.backend));
+        }
+        stmt.sql("), CAST(count(*) AS ").sql(text_type(self.backend)).sql(")");
+        if with_totals {
+            stmt.sql(", ");
+            self.totals(&mut stmt, false);
+        }
+        self.of_own_rows(&mut stmt, condition);
+        stmt
+    }
+
+    fn of_own_rows(&self, stmt: &mut Stmt, condition: &Guarded) {
+        stmt.sql(" FROM ");
+        self.source.write(stmt);
+        stmt.sql(" WHERE ");
+        condition.condition().write(stmt, self.backend);
+    }
+
+    fn totals(&self, stmt: &mut Stmt, counted: bool) {
         for (index, output) in self.outputs.iter().enumerate() {
-            separate(&mut stmt, index, ", ");
+            separate(stmt, index, ", ");
             let mut inner = Stmt::default();
             match &output.measure {
                 Measure::Count if !counted => {
@@ -44,27 +74,8 @@ impl Rollup {
                 Measure::Least(column) => around(&mut inner, "min(", &self.operand(column), ")"),
                 Measure::Greatest(column) => around(&mut inner, "max(", &self.operand(column), ")"),
             }
-            self.as_text(&mut stmt, &output.measure, &inner);
+            self.as_text(stmt, &output.measure, &inner);
         }
-        stmt.sql(" FROM ");
-        self.source.write(&mut stmt);
-        stmt.sql(" WHERE ");
-        condition.condition().write(&mut stmt, self.backend);
-        lock.write(&mut stmt, self.backend);
-        stmt
-    }
-
-    /// The least and the greatest key of the rows of a condition, and how many they are.
-    pub fn ends_of_key(&self, key: &Column, condition: &Guarded) -> Stmt {
-        let mut stmt = Stmt::new("SELECT ");
-        for (before, after) in [("CAST(min(", ") AS "), ("), CAST(max(", ") AS ")] {
-            stmt.sql(before).append(&self.operand(key)).sql(after).sql(text_type(self.backend));
-        }
-        stmt.sql("), CAST(count(*) AS ").sql(text_type(self.backend)).sql(") FROM ");
-        self.source.write(&mut stmt);
-        stmt.sql(" WHERE ");
-        condition.condition().write(&mut stmt, self.backend);
-        stmt
     }
 
     /// How many different values each column that is counted so has, over all groups, in the order of the outputs; the

@@ -7,12 +7,18 @@ use crate::redact::Sealed;
 use crate::store::{Stmt, dialect};
 
 impl Rollup {
-    /// The totals over the summaries of some periods, in the order of the outputs.
-    pub fn totals_of_summaries(&self, labels: &[String]) -> Stmt {
+    /// The totals over the summaries of some periods, in the order of the outputs; then, where one row is
+    /// not enough, how many of the summaries are of fewer than `least`.
+    pub fn totals_of_summaries(&self, labels: &[String], least: u64) -> Stmt {
         let mut stmt = Stmt::new("SELECT ");
         for (index, output) in self.outputs.iter().enumerate() {
             separate(&mut stmt, index, ", ");
             self.merged(&mut stmt, output);
+        }
+        if least > 1 {
+            stmt.sql(", CAST(sum(CASE WHEN ");
+            self.is_small(&mut stmt, &Scope::Own(self.into.clone()), least);
+            stmt.sql(" THEN 1 ELSE 0 END) AS ").sql(text_type(self.backend)).sql(")");
         }
         self.of_labels(&mut stmt, labels);
         stmt
