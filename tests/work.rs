@@ -151,10 +151,12 @@ fn brakes_stop_an_operator_who_may_approve_and_release() {
     operator(&office, &["run", "contacts"]).expect_code(4);
     operator(&office, &["run", "contacts", "--release-brake", "max_persons"]).expect_code(4);
     assert_eq!(left(&office), 3);
-    operator(&office, &["run", "contacts", "--release-brake", "max_rows"]).expect_code(0);
+    operator(&office, &["run", "contacts", "--release-brake", "max_rows", "--unpaced", "--outside-window"])
+        .expect_code(0);
     assert_eq!(left(&office), 0);
     // Who did that is recorded.
-    for (kind, times) in [("approval", 2), ("brake.released", 1)] {
+    assert_eq!(office.records("limits.lifted")[0]["d"]["limits"], serde_json::json!(["pace", "window"]));
+    for (kind, times) in [("approval", 2), ("brake.released", 1), ("limits.lifted", 1)] {
         let records = office.records(kind);
         let records: Vec<_> = records.iter().filter(|record| record["type"] == kind).collect();
         assert_eq!(records.len(), times, "{records:?}");

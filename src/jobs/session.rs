@@ -216,6 +216,11 @@ impl Session<'_> {
         } else if !pass {
             acts.push(Act::Brake { brakes: plan.brakes.iter().map(braked).collect() });
         }
+        let lifted = [(self.unpaced, "pace"), (self.outside_window, "window")];
+        let limits: Vec<_> = lifted.into_iter().filter_map(|(is_lifted, limit)| is_lifted.then_some(limit)).collect();
+        if pass && !limits.is_empty() {
+            acts.push(Act::LimitsLifted { limits });
+        }
         Ok(self.permit.trail().record_plan(acts, &plan.plan, &plan.basis.schema_hash)?)
     }
 }

@@ -80,6 +80,8 @@ pub enum Act {
     Brake { brakes: Vec<Braked> },
     /// Somebody let it pass these brakes.
     BrakeReleased { brakes: Vec<&'static str> },
+    /// Somebody let it go on without these limits of the file: its pace, its window.
+    LimitsLifted { limits: Vec<&'static str> },
     /// An approval let it pass, and is used up.
     ApprovalUsed,
     /// Batches with these numbers may be done from now on.
@@ -188,6 +190,7 @@ impl Act {
             }
             Self::Brake { brakes } => ("brake", 12, fields!(brakes)),
             Self::BrakeReleased { brakes } => ("brake.released", 13, fields!(brakes)),
+            Self::LimitsLifted { limits } => ("limits.lifted", 19, fields!(limits)),
             Self::ApprovalUsed => ("approval.used", 14, fields!()),
             Self::BatchesIntent { first, last } => ("batches.intent", 15, fields!(first last)),
             Self::BatchesDone { first, last, sums } => {
