@@ -9,6 +9,7 @@ mod desk;
 #[path = "roles/office.rs"]
 mod office;
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -172,6 +173,26 @@ fn brakes_stop_an_operator_who_may_approve_and_release() {
         (&"paused".into(), &"complete".into()),
         "{json}"
     );
+}
+
+/// What an operator has run counts in the metrics as what the schedule has.
+#[test]
+fn a_run_that_was_asked_for_is_counted() {
+    let office = Office::with(|policy, desk| {
+        let place = desk.project.path("metrics.sock");
+        format!("{policy}\n[metrics]\nlisten = \"unix:{}\"\n", place.display())
+    });
+    operator(&office, &["run", "contacts"]).expect_code(0);
+    let mut stream = std::os::unix::net::UnixStream::connect(office.desk.project.path("metrics.sock")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    for counted in [
+        "retentiond_runs_total{job=\"contacts\",outcome=\"complete\"} 1",
+        "retentiond_rows_removed_total{job=\"contacts\",data=\"contacts\",action=\"delete\"} 2",
+    ] {
+        assert!(text.contains(counted), "{counted}\n{text}");
+    }
 }
 
 /// The daemon runs no more than its limits say, and no job twice; who waits for a run may go, the run stays.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::clocks;
 use super::core::{Core, Running};
+use super::events::Event;
 use super::policy::{Policy, stores_of};
 use super::socket::{Client, Meanwhile};
 use super::worker::open;
@@ -159,7 +160,8 @@ fn options(core: &Arc<Core>, part: &Loaded, place: &Place, wanted: &Wanted, call
     }
 }
 
-/// How it went stands in the log and in the daemon's line; nobody is written to, since somebody sees it.
+/// How it went stands in the log, in the metrics and in the daemon's line; nobody is written to of a failure, since somebody
+/// sees it.
 fn remember(core: &Core, job: &str, ran: &Ran) {
     if matches!(ran.ended, Ended::Refused(_)) {
         return;
@@ -167,16 +169,7 @@ fn remember(core: &Core, job: &str, ran: &Ran) {
     if ran.exit() == Exit::Done {
         core.failing().remove(job);
     }
-    let (outcome, rows, files) = (ran.outcome().as_str(), ran.report.rows(), ran.report.files());
-    let error = ran.error().map(|error| format!(": {error}")).unwrap_or_default();
-    tracing::info!(
-        job.name = job,
-        run.id = ran.run.as_ref().map(|run| run.as_str()),
-        run.outcome = outcome,
-        run.rows = rows,
-        run.files = files,
-        "job {job}: {outcome}, {rows} rows and {files} files{error}"
-    );
+    core.tell(&Event::Asked { job, ran });
 }
 
 /// Tells whoever asked how the run goes.

@@ -31,6 +31,13 @@ pub enum Event<'a> {
         /// How it went.
         ran: &'a Ran,
     },
+    /// A run that somebody asked for is over. Who asked is told; others are written to only when it ends their trouble.
+    Asked {
+        /// The job.
+        job: &'a str,
+        /// How it went.
+        ran: &'a Ran,
+    },
     /// Slots were passed over.
     Skipped {
         /// The job.
@@ -104,6 +111,7 @@ impl Listener for Log {
             // Why is logged where it is found out.
             Event::Lost(_) => {}
             Event::Finished { due, ran } => finished(due, ran),
+            Event::Asked { job, ran } => asked(job, ran),
             Event::Skipped { job, slot, slots, why } => tracing::warn!(
                 job.name = *job,
                 run.slot = %slot,
@@ -158,6 +166,19 @@ fn finished(due: &Due<'_>, ran: &Ran) {
             if ran.again { "; it is tried again" } else { "" }
         ),
     }
+}
+
+fn asked(job: &str, ran: &Ran) {
+    let (outcome, rows, files) = (ran.outcome().as_str(), ran.report.rows(), ran.report.files());
+    let error = ran.error().map(|error| format!(": {error}")).unwrap_or_default();
+    tracing::info!(
+        job.name = job,
+        run.id = ran.run.as_ref().map(|run| run.as_str()),
+        run.outcome = outcome,
+        run.rows = rows,
+        run.files = files,
+        "job {job}: {outcome}, {rows} rows and {files} files{error}"
+    );
 }
 
 /// Which brakes stopped it, and the command that lets exactly this plan pass.

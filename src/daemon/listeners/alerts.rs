@@ -57,6 +57,13 @@ impl Alerts {
                 };
                 alerts::note(conn, due.job, &standing, now)
             }
+            // Who asked sees what is wrong; that it is right again ends what others were written of.
+            Event::Asked { job, ran } => match &ran.ended {
+                Ended::With(Outcome::Complete | Outcome::Truncated | Outcome::Held) => {
+                    alerts::note(conn, job, &Standing::Well, now)
+                }
+                Ended::With(_) | Ended::Failed(_) | Ended::Refused(_) => Ok(()),
+            },
             Event::Clock(Some(_)) => {
                 let why = "it jumped, or runs away from the monotonic clock; nothing is removed until it is right, or `retentiond accept-clock` accepts it";
                 alerts::note(conn, ":clock", &Standing::Wrong(why), now)

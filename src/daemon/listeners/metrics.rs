@@ -103,6 +103,10 @@ impl Listener for Metrics {
                 finished(due.job, ran);
                 self.survey.soon();
             }
+            Event::Asked { job, ran } => {
+                finished(job, ran);
+                self.survey.soon();
+            }
             Event::Skipped { job, slots, why, .. } => {
                 let why = format!("{why:?}").to_lowercase();
                 counter!("retentiond_slots_skipped_total", "job" => (*job).to_owned(), "why" => why).increment(*slots);
