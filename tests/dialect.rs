@@ -7,7 +7,7 @@ mod support;
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use retentiond::store::catalog::{Catalog, Column, Lookup, Table};
-use retentiond::store::dialect::{bind_as, read_as_text, read_for_stream};
+use retentiond::store::dialect::{bind_as, bind_beside, read_as_text, read_for_stream};
 use retentiond::store::{
     Access, Backend, Bind, Conn, Database, DatabaseSpec, ErrorKind, Form, Stmt, StoreError, StoreUrl, Streamed,
 };
@@ -87,16 +87,28 @@ fn streamed(conn: &mut Conn, table: &Table, column: &Column) -> Vec<(String, Opt
     rows
 }
 
-fn equality(table: &Table, column: &Column, backend: Backend, before: &'static str, value: &str) -> Stmt {
+type BindValue = fn(&mut Stmt, &Column, Backend, &str);
+
+/// Both ways of binding a value that is compared with the column itself.
+const BINDINGS: [BindValue; 2] = [bind_as, |stmt, column, backend, value| {
+    bind_beside(stmt, column, backend, value, false);
+}];
+
+fn equality(
+    (table, column): (&Table, &Column),
+    backend: Backend,
+    before: &'static str,
+    (value, bind): (&str, BindValue),
+) -> Stmt {
     let mut stmt = Stmt::new(before);
     stmt.sql(if backend == Backend::Mysql { "SELECT CAST(id AS CHAR) FROM " } else { "SELECT CAST(id AS TEXT) FROM " });
     stmt.name(&table.name).sql(" WHERE ").name(&column.name).sql(" = ");
-    bind_as(&mut stmt, column, backend, value);
+    bind(&mut stmt, column, backend, value);
     stmt
 }
 
 /// Checks all tables of a database; `plan` says whether the statement uses the index.
-fn round_trip(url: &str, cases: &[Case], plan: impl Fn(&mut Conn, &Table, &Column, &str, usize)) {
+fn round_trip(url: &str, cases: &[Case], plan: impl Fn(&mut Conn, &Table, &Column, (&str, BindValue), usize)) {
     let database = database(url);
     let mut conn = database.conn().unwrap();
     let backend = conn.backend();
@@ -108,11 +120,13 @@ fn round_trip(url: &str, cases: &[Case], plan: impl Fn(&mut Conn, &Table, &Colum
         assert_eq!(streamed(&mut conn, table, column), read, "{declared}");
         for (id, text) in read {
             let Some(text) = text else { panic!("{declared} {id} is NULL") };
-            let stmt = equality(table, column, backend, "", &text);
-            let rows = conn.rows(&stmt).unwrap_or_else(|error| panic!("{declared} {text:?} {error}"));
-            let found: Vec<&str> = rows.iter().map(|row| row.plain(0).unwrap()).collect();
-            assert_eq!(found, [id.as_str()], "{declared} {text:?} {:?} {}", column.class, stmt.to_text(backend));
-            plan(&mut conn, table, column, &text, number);
+            for bind in BINDINGS {
+                let stmt = equality((table, column), backend, "", (&text, bind));
+                let rows = conn.rows(&stmt).unwrap_or_else(|error| panic!("{declared} {text:?} {error}"));
+                let found: Vec<&str> = rows.iter().map(|row| row.plain(0).unwrap()).collect();
+                assert_eq!(found, [id.as_str()], "{declared} {text:?} {:?} {}", column.class, stmt.to_text(backend));
+                plan(&mut conn, table, column, (&text, bind), number);
+            }
         }
     }
 }
@@ -176,9 +190,9 @@ fn every_type_of_postgresql_comes_back() {
     .to_vec();
     all.extend(scripts(POSTGRES, ""));
     load(&url, &all);
-    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: &str, number: usize| {
+    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: (&str, BindValue), number: usize| {
         conn.execute(&Stmt::new("SET enable_seqscan = off")).unwrap();
-        let rows = conn.rows(&equality(table, column, Backend::Postgres, "EXPLAIN ", text)).unwrap();
+        let rows = conn.rows(&equality((table, column), Backend::Postgres, "EXPLAIN ", text)).unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.plain(0).unwrap().to_owned()).collect();
         let plan = plan.join("\n");
         assert!(plan.contains(&format!("i{number}")) && plan.contains("Index Cond"), "{} {plan}", column.declared);
@@ -315,14 +329,15 @@ fn every_type_of_mariadb_comes_back() {
         all.push(format!("DELETE FROM k{number} WHERE id >= 1000"));
     }
     load(&url, &all);
-    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: &str, number: usize| {
-        let rows = conn.rows(&equality(table, column, Backend::Mysql, "EXPLAIN ", text)).unwrap();
+    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: (&str, BindValue), number: usize| {
+        let rows = conn.rows(&equality((table, column), Backend::Mysql, "EXPLAIN ", text)).unwrap();
         let cells: Vec<String> = (0..10).map(|cell| rows[0].plain(cell).unwrap_or("-").to_owned()).collect();
         let impossible = cells[9].contains("Impossible");
         assert!(
             cells[5] == format!("i{number}") && matches!(cells[3].as_str(), "ref" | "const" | "range") && !impossible,
-            "{} {text:?} {cells:?}",
-            column.declared
+            "{} {:?} {cells:?}",
+            column.declared,
+            text.0
         );
     };
     round_trip(&url, MARIADB, seen);
@@ -359,8 +374,8 @@ fn every_kind_of_sqlite_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("app.db").display());
     load(&url, &scripts(SQLITE, ""));
-    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: &str, number: usize| {
-        let stmt = equality(table, column, Backend::Sqlite, "EXPLAIN QUERY PLAN ", text);
+    let seen = |conn: &mut Conn, table: &Table, column: &Column, text: (&str, BindValue), number: usize| {
+        let stmt = equality((table, column), Backend::Sqlite, "EXPLAIN QUERY PLAN ", text);
         // The answer's fourth column says it; the others are numbers, which are read as text all the same.
         let rows = conn.rows(&stmt).unwrap();
         let plan = rows[0].plain(3).unwrap_or_default().to_owned();
