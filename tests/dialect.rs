@@ -250,7 +250,9 @@ fn rows_are_streamed_whole_and_in_order() {
             });
             assert_eq!(enough.is_err(), count >= 30, "{url} {count}");
             assert_eq!(seen, count.min(30));
-            // The connection is as good as before.
+            // A connection whose answer nobody wanted may be gone; the pool has others.
+            drop(conn);
+            let mut conn = database.conn().unwrap();
             assert_eq!(streamed(&mut conn, table, column).len(), count);
             let wrong = Streamed { stmt: Stmt::new("SELECT 1 FROM nowhere"), forms: vec![Form::Text] };
             let failed = conn.transaction(Access::ReadOnly, |conn| conn.each_row(&wrong, |_| Ok::<(), StoreError>(())));
@@ -282,6 +284,26 @@ fn an_answer_that_breaks_off_is_an_error() {
     assert!(read.unwrap_err().to_string().contains("broke its answer off"));
     assert_eq!(seen, 49);
     assert_eq!(conn.rows(&Stmt::new("SELECT '1'")).unwrap().len(), 1, "the connection is as good as before");
+    drop(conn);
+    // Rows are still to come when the server ends the session.
+    let mut many =
+        Stmt::new("SELECT CAST(pg_backend_pid() AS text) || repeat('x', 1000) FROM generate_series(1, 100000)");
+    many.sql(" AS n");
+    let many = Streamed { stmt: many, forms: vec![Form::Text] };
+    let mut other = database.conn().unwrap();
+    let mut ended = false;
+    let read = database.conn().unwrap().transaction(Access::ReadOnly, |conn| {
+        conn.each_row(&many, |row| {
+            let pid: i64 = row.get(0).unwrap().expose().trim_end_matches('x').parse().unwrap();
+            if !std::mem::replace(&mut ended, true) {
+                let mut end = Stmt::new("SELECT CAST(pg_terminate_backend(CAST(");
+                end.value(pid).sql(" AS integer)) AS text)");
+                other.rows(&end)?;
+            }
+            Ok::<(), StoreError>(())
+        })
+    });
+    assert_eq!(read.unwrap_err().kind, ErrorKind::Unreachable, "and the run is tried again");
 }
 
 const MARIADB: &[Case] = &[

@@ -94,6 +94,8 @@ pub struct Conn {
     in_transaction: bool,
     /// A statement of the open transaction failed in a way after which the database may have undone all of it.
     spoilt: bool,
+    /// Nothing more is asked of it.
+    abandoned: bool,
     statement_millis: u32,
     /// Commits do not wait for the disk.
     hurried: bool,
@@ -113,6 +115,7 @@ impl Conn {
             raw,
             in_transaction: false,
             spoilt: false,
+            abandoned: false,
             statement_millis: 0,
             hurried: false,
             flushes: 0,
@@ -206,6 +209,12 @@ impl Conn {
             self.spoilt |= self.in_transaction && !harmless;
         }
         result
+    }
+
+    /// Gives the connection up with its transaction: the pool closes it, and the server rolls back.
+    pub(in crate::store) fn abandon(&mut self) {
+        self.spoilt = true;
+        self.abandoned = true;
     }
 
     /// Takes the open transaction for one that a failure has ended.
@@ -309,6 +318,9 @@ impl Conn {
     }
 
     fn rollback(&mut self) -> Result<(), StoreError> {
+        if self.abandoned {
+            return Err(StoreError::new(ErrorKind::Other, "the connection was given up"));
+        }
         self.batch("ROLLBACK")?;
         self.in_transaction = false;
         Ok(())

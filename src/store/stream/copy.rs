@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::io::BufRead;
+use std::time::{Duration, Instant};
 
 use diesel::pg::{CopyFormat, CopyTarget, Pg};
 use diesel::query_builder::AstPass;
@@ -62,20 +63,47 @@ impl Conn {
         mut each: impl FnMut(&StreamedRow) -> Result<(), E>,
     ) -> Result<(), E> {
         self.keep_values(&streamed.stmt)?;
-        let looked = {
+        let begun = Instant::now();
+        let ended = {
             let Raw::Postgres(raw) = &mut self.raw else { return Ok(()) };
             WAITING.set(streamed.stmt.clone());
             let copied = diesel::copy_to(Waiting).with_format(CopyFormat::Binary).load_raw(raw);
             WAITING.take();
             match copied {
                 Ok(answer) => read(answer, streamed, &mut each),
-                Err(error) => Err(StoreError::from_rows(&error).into()),
+                Err(error) => Err(Ended::Answer(StoreError::from_rows(&error))),
             }
         };
-        // What nobody took any more is still under way.
+        match ended {
+            Err(Ended::Reader(error)) => {
+                // The server would send all the rest before it heard anything else.
+                self.abandon();
+                Err(error)
+            }
+            Ok(()) => Ok(self.drained()?),
+            Err(Ended::Answer(error)) => Err(error.into()),
+            Err(Ended::BrokenOff) => Err(self.broken_off(begun.elapsed()).into()),
+        }
+    }
+
+    /// Takes the end of the answer, after which the connection hears other statements.
+    fn drained(&mut self) -> Result<(), StoreError> {
         let left = self.batch("SELECT 1");
-        looked?;
-        Ok(self.noted(left)?)
+        self.noted(left)
+    }
+
+    /// Why the server broke an answer off: the client's library has kept nothing of it.
+    fn broken_off(&mut self, after: Duration) -> StoreError {
+        let limit = Duration::from_millis(self.statement_millis().into());
+        match self.drained() {
+            Err(error) if error.kind == ErrorKind::Unreachable => {
+                StoreError::new(ErrorKind::Unreachable, "the connection to the database was lost")
+            }
+            _ if !limit.is_zero() && after >= limit => {
+                StoreError::new(ErrorKind::StatementTimeout, "a statement took too long")
+            }
+            _ => StoreError::new(ErrorKind::Other, "the database broke its answer off"),
+        }
     }
 
     /// Lets the session keep the values of a statement until the transaction ends.
@@ -95,20 +123,20 @@ impl Conn {
 
 /// Takes the answer apart: a signature, flags and an extension, then for each row the number of its values, and of each its
 /// length and its bytes. A length of -1 is NULL, a number of -1 the trailer. Each message is a row.
-fn read<E: From<StoreError>>(
+fn read<E>(
     mut answer: impl BufRead,
     streamed: &Streamed,
     each: &mut impl FnMut(&StreamedRow) -> Result<(), E>,
-) -> Result<(), E> {
-    let lost = |_| E::from(StoreError::new(ErrorKind::Unreachable, "the connection to the database was lost"));
-    let broken = || E::from(StoreError::new(ErrorKind::Other, "the database broke its answer off"));
-    let garbled = || E::from(StoreError::new(ErrorKind::Garbled, "an answer of the database is not of its own form"));
+) -> Result<(), Ended<E>> {
+    let failed = |kind, message| Ended::Answer(StoreError::new(kind, message));
+    let lost = |_| failed(ErrorKind::Unreachable, "the connection to the database was lost");
+    let garbled = || failed(ErrorKind::Garbled, "an answer of the database is not of its own form");
     let mut row = StreamedRow::sized(streamed.forms.len(), 16 * streamed.forms.len());
     let mut begun = false;
     loop {
         let message = answer.fill_buf().map_err(lost)?;
         if message.is_empty() {
-            return Err(broken());
+            return Err(Ended::BrokenOff);
         }
         let mut bytes = Bytes(message);
         if !begun {
@@ -122,11 +150,21 @@ fn read<E: From<StoreError>>(
                 _ => return Err(garbled()),
             }
             bytes.row(streamed, &mut row).filter(|()| bytes.0.is_empty()).ok_or_else(garbled)?;
-            each(&row)?;
+            each(&row).map_err(Ended::Reader)?;
         }
         let taken = message.len();
         answer.consume(taken);
     }
+}
+
+/// Why not all rows were given.
+enum Ended<E> {
+    /// Whoever looked at them had enough.
+    Reader(E),
+    /// The answer was none, or not of its form.
+    Answer(StoreError),
+    /// It has no end.
+    BrokenOff,
 }
 
 /// What is left of a message.
