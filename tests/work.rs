@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use desk::{CANARY, Desk};
 use office::Office;
 use rustix::process::Signal;
-use support::Output;
 use support::project::{finish, signal};
+use support::{Output, run_sql};
 
 const OPERATOR: &str = "daemon";
 const DPO: &str = "games";
@@ -175,14 +175,21 @@ fn brakes_stop_an_operator_who_may_approve_and_release() {
     );
 }
 
-/// What an operator has run counts in the metrics as what the schedule has.
+/// What an operator has run counts in the metrics as what the schedule has, and ends the alerts of its job.
 #[test]
 fn a_run_that_was_asked_for_is_counted() {
     let office = Office::with(|policy, desk| {
         let place = desk.project.path("metrics.sock");
         format!("{policy}\n[metrics]\nlisten = \"unix:{}\"\n", place.display())
     });
+    let state = format!("sqlite:{}", office.desk.project.path("state.db").display());
+    run_sql(
+        &state,
+        "INSERT INTO incidents VALUES ('contacts', 'failed', 'gone', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 1);",
+    );
     operator(&office, &["run", "contacts"]).expect_code(0);
+    let incidents = || run_sql(&state, "SELECT count(*) FROM incidents WHERE job = 'contacts';");
+    assert_eq!(incidents().trim(), "0", "nobody is written of it any more");
     let mut stream = std::os::unix::net::UnixStream::connect(office.desk.project.path("metrics.sock")).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

@@ -23,6 +23,7 @@ use crate::control::roles::Caller;
 use crate::control::runner::{Cause, Occasion, Options};
 use crate::control::said::Said;
 use crate::control::{Exit, Ran, exit_of, run_job};
+use crate::jobs::Outcome;
 use crate::jobs::session::RunProgress;
 use crate::names::JobName;
 use crate::plan::{BrakeName, Plan, show_instant};
@@ -166,7 +167,7 @@ fn remember(core: &Core, job: &str, ran: &Ran) {
     if matches!(ran.ended, Ended::Refused(_)) {
         return;
     }
-    if ran.exit() == Exit::Done {
+    if !matches!(ran.outcome(), Outcome::Braked | Outcome::Failed) {
         core.failing().remove(job);
     }
     core.tell(&Event::Asked { job, ran });

@@ -31,30 +31,45 @@ type Place = Arc<Mutex<Option<Open>>>;
 pub(super) struct Open {
     at: Duration,
     site: Arc<Site>,
+    users: Arc<Mutex<usize>>,
 }
 
 /// A site that somebody uses. Whoever is the last to let go of it closes its connections; what was read of the stores
 /// stays known.
-pub(super) struct InUse(Arc<Site>);
+pub(super) struct InUse {
+    site: Arc<Site>,
+    users: Arc<Mutex<usize>>,
+}
 
 impl Deref for InUse {
     type Target = Site;
 
     fn deref(&self) -> &Site {
-        &self.0
+        &self.site
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        // The place has one, and this is the other. When two let go at once neither may be the last: r2d2 then closes.
-        if Arc::strong_count(&self.0) <= 2 {
-            self.0.stores.rest();
+        // Whoever wants the site meanwhile waits, and finds none of its connections on the point of being closed.
+        let mut users = locked(&self.users);
+        *users = users.saturating_sub(1);
+        if *users == 0 {
+            self.site.stores.rest();
         }
     }
 }
 
 impl Open {
+    fn of(site: Site, at: Duration) -> Self {
+        Self { at, site: Arc::new(site), users: Arc::default() }
+    }
+
+    fn used(&self) -> InUse {
+        *locked(&self.users) += 1;
+        InUse { site: Arc::clone(&self.site), users: Arc::clone(&self.users) }
+    }
+
     fn is_fresh(&self) -> bool {
         let age = uptime().saturating_sub(self.at);
         age < if self.site.away.is_empty() { FRESH } else { AWAY }
@@ -71,14 +86,12 @@ impl Sites {
         // Whoever comes meanwhile waits for this opening, and tenants do not wait for each other.
         let mut open = locked(&place);
         if let Some(open) = open.as_ref().filter(|open| open.is_fresh() && Arc::ptr_eq(&open.site.loaded, part)) {
-            return Ok(InUse(Arc::clone(&open.site)));
+            return Ok(open.used());
         }
         // Closed before the next is opened: a store may allow few connections.
         *open = None;
         let at = uptime();
-        let site = Arc::new(Site::open_reachable(part)?);
-        *open = Some(Open { at, site: Arc::clone(&site) });
-        Ok(InUse(site))
+        Ok(open.insert(Open::of(Site::open_reachable(part)?, at)).used())
     }
 
     /// Lets go of an opening that no run would use any more.

@@ -191,7 +191,9 @@ impl Job for Erasure {
         report.steps = plan.steps.iter().cloned().map(|step| Step { rows: 0, files: 0, ..step }).collect();
         report.plan = Some(plan.clone());
         let tasks: Vec<Task> = works.iter().map(|work| work.task.clone()).collect();
-        session.announce(&plan, true, false)?;
+        // No window is an erasure's.
+        let lifted = if session.unpaced { vec!["pace"] } else { Vec::new() };
+        session.announce(&plan, (true, false), lifted)?;
         settle_files(session, &tasks)?;
         session.progress.begin(&plan);
         let (started, mut batches) = (Instant::now(), 0);

@@ -192,7 +192,9 @@ impl Session<'_> {
                 }
             }
         }
-        self.announce(&plan, pass, approved)?;
+        let limits = [(self.unpaced, "pace"), (self.outside_window, "window")];
+        let lifted = limits.into_iter().filter_map(|(is_lifted, limit)| is_lifted.then_some(limit)).collect();
+        self.announce(&plan, (pass, approved), lifted)?;
         if pass {
             self.approver.passed()?;
         } else {
@@ -203,11 +205,17 @@ impl Session<'_> {
 }
 
 impl Session<'_> {
-    /// Writes into the trail that the plan stands, and what the brakes said, before anything comes of it.
+    /// Writes into the trail that the plan stands, what the brakes said, and which limits somebody lifted for it, before
+    /// anything comes of it.
     ///
     /// # Errors
     /// When the trail cannot be written: then nothing may be done.
-    pub fn announce(&self, plan: &Plan, pass: bool, approved: bool) -> Result<(), RemovalError> {
+    pub fn announce(
+        &self,
+        plan: &Plan,
+        (pass, approved): (bool, bool),
+        lifted: Vec<&'static str>,
+    ) -> Result<(), RemovalError> {
         let mut acts = vec![made(plan)];
         if approved {
             acts.push(Act::ApprovalUsed);
@@ -216,10 +224,8 @@ impl Session<'_> {
         } else if !pass {
             acts.push(Act::Brake { brakes: plan.brakes.iter().map(braked).collect() });
         }
-        let lifted = [(self.unpaced, "pace"), (self.outside_window, "window")];
-        let limits: Vec<_> = lifted.into_iter().filter_map(|(is_lifted, limit)| is_lifted.then_some(limit)).collect();
-        if pass && !limits.is_empty() {
-            acts.push(Act::LimitsLifted { limits });
+        if pass && !lifted.is_empty() {
+            acts.push(Act::LimitsLifted { limits: lifted });
         }
         Ok(self.permit.trail().record_plan(acts, &plan.plan, &plan.basis.schema_hash)?)
     }

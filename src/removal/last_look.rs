@@ -9,7 +9,8 @@
 
 use super::batch::Committed;
 use super::{Context, RemovalError};
-use crate::graph::Node;
+use crate::graph::{Fate, Node};
+use crate::store::catalog::is_referred_to;
 use crate::store::quiet::Moment;
 use crate::store::target::{Expr, statements};
 use crate::store::{Backend, Conn};
@@ -47,10 +48,13 @@ impl LastLook {
     }
 }
 
-/// Whether a deletion that PostgreSQL carries out leaves none of the rows that it was told to remove.
+/// Whether a deletion that PostgreSQL carries out leaves none of the rows that it was told to remove, and changes no table
+/// whose triggers might write others here.
 fn keeps_nothing(node: &Node) -> bool {
     let table = &node.table;
     node.backend == Backend::Postgres
+        && node.fate == Fate::Delete
+        && !is_referred_to(&node.picture)
         && table.triggers.is_empty()
         && !table.rules
         && !table.row_security

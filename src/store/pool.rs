@@ -1,9 +1,9 @@
 //! A database of the file, opened, checked and pooled.
 //!
-//! Two connections at most for each run, none kept for its own sake ([`Database::rest`]). Whoever holds one waits for no other: runs would wait
-//! for each other. A connection leaves the pool only after its session was set and the server was found to be the one that
-//! was meant ([`super::session`]). r2d2 retries a failed connect until its time is up and then says "timed out": here a
-//! failure is handed through the pool as it is, at once and only once.
+//! Two connections at most for each run, none kept for its own sake ([`Database::rest`]). Whoever holds one waits for no
+//! other: runs would wait for each other. A connection leaves the pool only after its session was set and the server was
+//! found to be the one that was meant ([`super::session`]). r2d2 retries a failed connect until its time is up and then says
+//! "timed out": here a failure is handed through the pool as it is, at once and only once.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

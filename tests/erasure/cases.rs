@@ -78,6 +78,10 @@ fn a_part_of_a_text_and_a_place_in_json_name_the_key_and_no_longer_one() {
         shop.erase(&whom, &shop.plan(&whom), "");
         assert_eq!(shop.sql("SELECT id FROM boxes ORDER BY id;"), "2\n3\n6\n7\n9\n10\n", "{engine:?}");
         assert_eq!(shop.sql("SELECT id FROM staff;"), "u12\n");
+        // No window is an erasure's, so that nobody lifted one.
+        let lifted = shop.run(&["audit", "show", "--type", "limits.lifted"]);
+        let records = lifted.json["records"].as_array().map_or(usize::MAX, Vec::len);
+        assert_eq!((lifted.code, records), (0, 0), "{lifted:#?}");
     }
 }
 

@@ -95,12 +95,16 @@ fn three_daemons_share_the_tenants_and_take_over_those_of_a_killed_one() {
         complete(2) && working.borrow().len() >= 2
     });
     daemons.remove(0).kill();
-    let before = slots(&state).values().map(Vec::len).max().unwrap();
-    wait("all tenants have slots after the kill", &|| complete(before + 2));
+    let before = slots(&state);
+    wait("all tenants have slots after the kill", &|| {
+        let now = slots(&state);
+        before.iter().all(|(job, slots)| now[job].len() >= slots.len() + 2)
+    });
     daemons.into_iter().for_each(|daemon| assert_eq!(daemon.stop(), Some(0)));
     let most = most.get();
     println!("{count} tenants: at most {most} connections at a time");
-    assert!((1..=DAEMONS * 8).contains(&most), "{most} connections at a time");
+    // A server ends a connection a moment after its client has.
+    assert!((1..=DAEMONS * 12).contains(&most), "{most} connections at a time");
     for (job, slots) in slots(&state) {
         assert!(slots.iter().all(|(_, outcome)| outcome == "complete"), "{job}: {slots:?}");
         let distinct: BTreeSet<&String> = slots.iter().map(|(slot, _)| slot).collect();

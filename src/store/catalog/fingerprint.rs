@@ -4,6 +4,14 @@ use std::fmt::Write as _;
 
 use super::{Catalog, Table};
 
+/// How a line about a foreign key on another table begins.
+const REFERENCE: &str = "reference from ";
+
+/// Whether, by its picture, any table refers to this one.
+pub fn is_referred_to(picture: &str) -> bool {
+    picture.lines().any(|line| line.starts_with(REFERENCE))
+}
+
 impl Table {
     /// What decides about a deletion here: columns and types, the key, foreign keys, triggers and what they do, rules, row security, engine.
     /// Partitions, indexes, privileges and statistics come and go without changing what rows mean; they are left out.
@@ -77,7 +85,7 @@ impl Catalog {
             .filter(|(_, key)| key.on_partition.is_none())
             .map(|(from, key)| {
                 let columns = (&key.columns, &key.target_columns);
-                format!("reference from `{}`|{columns:?}|{:?}|{}", from.label(), key.on_delete, key.enforced)
+                format!("{REFERENCE}`{}`|{columns:?}|{:?}|{}", from.label(), key.on_delete, key.enforced)
             })
             .collect();
         keys.sort();
