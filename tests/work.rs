@@ -4,12 +4,13 @@
 
 mod support;
 
+#[path = "work/counted.rs"]
+mod counted;
 #[path = "reports_mailed/desk.rs"]
 mod desk;
 #[path = "roles/office.rs"]
 mod office;
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 use desk::{CANARY, Desk};
 use office::Office;
 use rustix::process::Signal;
+use support::Output;
 use support::project::{finish, signal};
-use support::{Output, run_sql};
 
 const OPERATOR: &str = "daemon";
 const DPO: &str = "games";
@@ -173,33 +174,6 @@ fn brakes_stop_an_operator_who_may_approve_and_release() {
         (&"paused".into(), &"complete".into()),
         "{json}"
     );
-}
-
-/// What an operator has run counts in the metrics as what the schedule has, and ends the alerts of its job.
-#[test]
-fn a_run_that_was_asked_for_is_counted() {
-    let office = Office::with(|policy, desk| {
-        let place = desk.project.path("metrics.sock");
-        format!("{policy}\n[metrics]\nlisten = \"unix:{}\"\n", place.display())
-    });
-    let state = format!("sqlite:{}", office.desk.project.path("state.db").display());
-    run_sql(
-        &state,
-        "INSERT INTO incidents VALUES ('contacts', 'failed', 'gone', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 1);",
-    );
-    operator(&office, &["run", "contacts"]).expect_code(0);
-    let incidents = || run_sql(&state, "SELECT count(*) FROM incidents WHERE job = 'contacts';");
-    assert_eq!(incidents().trim(), "0", "nobody is written of it any more");
-    let mut stream = std::os::unix::net::UnixStream::connect(office.desk.project.path("metrics.sock")).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    for counted in [
-        "retentiond_runs_total{job=\"contacts\",outcome=\"complete\"} 1",
-        "retentiond_rows_removed_total{job=\"contacts\",data=\"contacts\",action=\"delete\"} 2",
-    ] {
-        assert!(text.contains(counted), "{counted}\n{text}");
-    }
 }
 
 /// The daemon runs no more than its limits say, and no job twice; who waits for a run may go, the run stays.

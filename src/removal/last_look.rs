@@ -15,6 +15,7 @@ use crate::store::quiet::Moment;
 use crate::store::target::{Expr, statements};
 use crate::store::{Backend, Conn};
 
+/// What is known since before the first batch of a walk, to tell whether a look would find anything.
 pub(super) struct LastLook {
     /// When nobody was writing yet.
     began: Option<Moment>,

@@ -5,7 +5,7 @@
 //! thread that asks.
 //!
 //! **Invariant.** An answer without its trailer is an error: libpq takes one that the server broke off for one that ended.
-//! Test: `dialect::an_answer_that_breaks_off_is_an_error`.
+//! Test: `dialect::streamed::an_answer_that_breaks_off_is_an_error`.
 //!
 //! Source of the form: PostgreSQL's manual, COPY, "Binary Format".
 

@@ -254,12 +254,6 @@ fn write_range(stmt: &mut Stmt, backend: Backend, columns: &[Operand], key: &[Se
 
 fn compare(stmt: &mut Stmt, backend: Backend, column: &Operand, op: Op, value: &Sealed) {
     column.write(stmt);
-    stmt.sql(match op {
-        Op::Equal => " = ",
-        Op::Below => " < ",
-        Op::AtMost => " <= ",
-        Op::Above => " > ",
-        Op::AtLeast => " >= ",
-    });
+    stmt.sql(op.text());
     write_scalar(stmt, backend, &column.column, &Scalar::Row(value.clone()));
 }
