@@ -3,6 +3,8 @@
 
 #[path = "store_connections/errors.rs"]
 mod errors;
+#[path = "store_connections/gate.rs"]
+mod gate;
 #[path = "store_connections/sessions.rs"]
 mod sessions;
 mod support;

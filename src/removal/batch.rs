@@ -8,7 +8,7 @@ use crate::names::{DataName, StoreName};
 use crate::plan::Action;
 use crate::store::gate::{self, GateError};
 use crate::store::ledger::{self, LedgerRow};
-use crate::store::{Access, Conn, ErrorKind, StoreError, held};
+use crate::store::{Access, Conn, ErrorKind, StoreError};
 
 /// Rows of one entry that a batch removed.
 #[derive(Clone)]
@@ -79,11 +79,7 @@ pub(crate) fn transact_in(
     let started = Instant::now();
     let result = conn.transaction::<Vec<Part>, Undone>(access, |conn| {
         if ledger {
-            enter(context, conn)?;
-            let known = match context.permit.last_batch(&node.store) {
-                Some(last) => held::learn_after(conn, &last)?,
-                None => held::learn(conn).map(|()| true)?,
-            };
+            let known = enter_knowing(context, conn, context.permit.last_batch(&node.store).as_deref())?;
             if !known {
                 return Err(Undone::Failed(RemovalError::Refused(super::restored(&node.store))));
             }
@@ -143,11 +139,21 @@ fn announce(context: &Context<'_>, conn: &mut Conn) -> Result<(), RemovalError> 
 
 /// Enters the gate of a database within a transaction that writes there.
 pub(crate) fn enter(context: &Context<'_>, conn: &mut Conn) -> Result<(), Undone> {
-    match gate::enter(conn, &context.job, context.token) {
-        // Behind the gate nobody can take the job over before this batch is committed.
-        Ok(()) if context.permit.holds() => Ok(()),
-        Ok(()) => Err(Undone::Failed(RemovalError::Overtaken)),
-        Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
+    let entered = gate::enter(conn, &context.job, context.token);
+    still_ours(context, entered)
+}
+
+/// The same, with what is to be known behind it; whether the ledger knows a batch.
+fn enter_knowing(context: &Context<'_>, conn: &mut Conn, last: Option<&str>) -> Result<bool, Undone> {
+    let entered = gate::enter_knowing(conn, &context.job, context.token, last);
+    still_ours(context, entered)
+}
+
+/// Behind the gate nobody can take the job over before this batch is committed.
+fn still_ours<T>(context: &Context<'_>, entered: Result<T, GateError>) -> Result<T, Undone> {
+    match entered {
+        Ok(known) if context.permit.holds() => Ok(known),
+        Ok(_) | Err(GateError::Overtaken) => Err(Undone::Failed(RemovalError::Overtaken)),
         Err(GateError::Store(error)) => Err(Undone::Failed(error.into())),
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! **Invariant.** A batch is committed only if, in its own transaction, the gate bears exactly the token of the lease it
 //! runs under. A process that takes a job over raises the token in a transaction of its own, which waits for batches in
-//! flight and shuts out later ones. Placing a hold takes the row `hold` exclusively, for the same reason.
+//! flight and shuts out later ones. Placing a hold takes the row `hold` exclusively, for the same reason, and a batch knows
+//! every hold that was placed before it had the gate. Tests: `store_connections::gate`.
 
 use diesel::prelude::*;
 
 use super::conn::on;
-use super::{Access, Backend, Conn, Stmt, StoreError};
+use super::{Access, Backend, Conn, Stmt, StoreError, held};
 
 mod schema {
     diesel::table! {
@@ -83,6 +84,37 @@ pub fn enter(conn: &mut Conn, job: &str, token: i64) -> Result<(), GateError> {
     let rows = conn.rows(&stmt)?;
     let ours = rows.iter().any(|row| row.plain(0) == Some(name.as_str()) && row.count(1) == Some(token));
     if ours { Ok(()) } else { Err(GateError::Overtaken) }
+}
+
+/// Enters the gate, learns what is held ([`held::learn`]), and says whether the ledger knows the batch that is named.
+///
+/// PostgreSQL answers both in one question. It looks at held rows as they were when the question came, which may be before it
+/// had the gate's rows: then the token of `hold` that it has locked is not the one that it saw, and it is asked again.
+///
+/// # Errors
+/// Those of [`enter`] and of [`held::learn`].
+pub fn enter_knowing(conn: &mut Conn, job: &str, token: i64, batch: Option<&str>) -> Result<bool, GateError> {
+    if conn.backend() != Backend::Postgres {
+        enter(conn, job, token)?;
+        return Ok(held::learn_after(conn, batch)?);
+    }
+    let name = row_name(job);
+    let mut stmt = Stmt::new("WITH gate AS (SELECT name, token FROM retentiond_gate WHERE name IN ('hold', ");
+    stmt.value(name.as_str()).sql(
+        ") FOR SHARE) SELECT name, CAST(token AS text) FROM gate UNION ALL SELECT 'seen', CAST(token AS text) FROM \
+         retentiond_gate WHERE name = 'hold' UNION ALL SELECT data, NULL FROM (",
+    );
+    stmt.append(&held::question(batch)).sql(") known");
+    let rows = conn.rows(&stmt)?;
+    let token_of = |name: &str| rows.iter().find(|row| row.plain(0) == Some(name)).and_then(|row| row.count(1));
+    if token_of(&name) != Some(token) {
+        return Err(GateError::Overtaken);
+    }
+    if token_of("seen") != token_of("hold") {
+        return Ok(held::learn_after(conn, batch)?);
+    }
+    let names = rows.iter().filter(|row| row.get(1).is_none()).filter_map(|row| row.plain(0));
+    Ok(held::learnt(conn, names)? || batch.is_none())
 }
 
 fn look_name(person: &str) -> String {

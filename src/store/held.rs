@@ -114,17 +114,21 @@ impl Known {
 /// # Errors
 /// Outside a transaction, and when the database cannot be asked.
 pub fn learn(conn: &mut Conn) -> Result<(), StoreError> {
-    ask(conn, Stmt::new(KNOWN)).map(drop)
+    ask(conn, &Stmt::new(KNOWN)).map(drop)
 }
 
 /// The same, and whether the ledger knows a batch: one question instead of two in each batch.
-///
-/// # Errors
-/// Those of [`learn`].
-pub fn learn_after(conn: &mut Conn, batch: &str) -> Result<bool, StoreError> {
+pub(in crate::store) fn learn_after(conn: &mut Conn, batch: Option<&str>) -> Result<bool, StoreError> {
+    ask(conn, &question(batch)).map(|in_ledger| in_ledger || batch.is_none())
+}
+
+/// Asks for the names of entries with held rows, and for a mark if the ledger knows a batch.
+pub(in crate::store) fn question(batch: Option<&str>) -> Stmt {
     let mut stmt = Stmt::new(KNOWN);
-    stmt.sql(" UNION ALL SELECT '").sql(IN_LEDGER).sql("' FROM retentiond_ledger WHERE batch = ").policy(batch);
-    ask(conn, stmt)
+    if let Some(batch) = batch {
+        stmt.sql(" UNION ALL SELECT '").sql(IN_LEDGER).sql("' FROM retentiond_ledger WHERE batch = ").policy(batch);
+    }
+    stmt
 }
 
 /// From each name to the next by the index, however many rows are held.
@@ -132,12 +136,17 @@ const KNOWN: &str = "WITH RECURSIVE known (data) AS (SELECT min(data) FROM reten
                      (SELECT min(next.data) FROM retentiond_held next WHERE next.data > known.data) FROM known WHERE \
                      known.data IS NOT NULL) SELECT data FROM known WHERE data IS NOT NULL";
 
-fn ask(conn: &mut Conn, stmt: Stmt) -> Result<bool, StoreError> {
+fn ask(conn: &mut Conn, stmt: &Stmt) -> Result<bool, StoreError> {
+    let rows = conn.rows(stmt)?;
+    learnt(conn, rows.iter().filter_map(|row| row.plain(0)))
+}
+
+/// Takes note of the answer to [`question`], and says whether the ledger knows the batch.
+pub(in crate::store) fn learnt<'a>(conn: &mut Conn, names: impl Iterator<Item = &'a str>) -> Result<bool, StoreError> {
     if !conn.is_in_transaction() {
         return Err(StoreError::new(ErrorKind::Other, "what is held can be known within a transaction only"));
     }
-    let rows = conn.rows(&stmt)?;
-    let mut names: BTreeSet<String> = rows.iter().filter_map(|row| row.plain(0)).map(str::to_ascii_lowercase).collect();
+    let mut names: BTreeSet<String> = names.map(str::to_ascii_lowercase).collect();
     let in_ledger = names.remove(IN_LEDGER);
     conn.know_held(Known(Some(names)));
     Ok(in_ledger)
