@@ -19,6 +19,8 @@ mod files;
 mod holds;
 #[path = "conformance/keys.rs"]
 mod keys;
+#[path = "conformance/lists.rs"]
+mod lists;
 #[path = "conformance/names.rs"]
 mod names;
 #[path = "conformance/overrides.rs"]

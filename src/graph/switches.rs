@@ -192,8 +192,8 @@ impl Named {
         }
         let columns = link.columns.iter().map(|column| Operand { scope: scope.clone(), column: column.clone() });
         let fits = |key: &&Vec<Sealed>| key.iter().all(|part| part.expose().parse::<i64>().is_ok());
-        let keys = self.keys.iter().filter(fits).cloned().collect();
-        Expr::KeyIn(columns.collect(), keys).and(link.condition.expr(graph, scope, alias))
+        let keys: Vec<_> = self.keys.iter().filter(fits).cloned().collect();
+        Expr::KeyIn(columns.collect(), keys.into()).and(link.condition.expr(graph, scope, alias))
     }
 }
 

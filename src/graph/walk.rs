@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
             ways.push(match found.map(|found| found.get(&node.name)) {
                 None => addressed,
                 Some(None) => Expr::Any(Vec::new()),
-                Some(Some(keys)) => Expr::KeyIn(node.key_operands(scope), keys.clone()).and(addressed),
+                Some(Some(keys)) => Expr::KeyIn(node.key_operands(scope), keys.clone().into()).and(addressed),
             });
         }
         self.in_range(node, scope, alias).and(Expr::Any(ways))

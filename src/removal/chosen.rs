@@ -8,8 +8,9 @@ use crate::graph::due::unfinished;
 use crate::graph::ties::within;
 use crate::graph::{Graph, Node};
 use crate::redact::Sealed;
+use crate::store::target::key_list::Together;
 use crate::store::target::statements::{self, Read};
-use crate::store::target::{Expr, Operand};
+use crate::store::target::{Expr, Keys, Operand};
 use crate::store::{Backend, Conn, TextRow};
 
 use super::files::Sorted;
@@ -19,9 +20,9 @@ const LARGEST_SET: u64 = 10_000;
 
 /// The rows chosen for a batch.
 pub(super) struct Chosen {
-    pub keys: Vec<Vec<Sealed>>,
+    pub keys: Keys,
     /// For each branch: the values of the root's columns that its last link refers to.
-    pub referred: Vec<Vec<Vec<Sealed>>>,
+    pub referred: Vec<Keys>,
     /// The files of the root's own rows and of branches.
     pub files: Vec<(usize, Sorted)>,
     /// For each row: what its ties within the table refer to.
@@ -107,7 +108,7 @@ impl<'t> Choice<'t> {
     pub fn next(&self, conn: &mut Conn, after: Option<&[Sealed]>, limit: u64) -> Result<Option<Chosen>, RemovalError> {
         // What is chosen is looked at again when it is locked.
         let visited = self.visited.clone().knowing(conn.held_lately());
-        let mut rows = self.read(conn, &visited.within(self.from(after)), (&self.order, limit), false)?;
+        let mut rows = self.read(conn, &visited.within(self.from(after)), (&self.order, limit))?;
         let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
         if !self.layout.ends.is_empty() {
             self.complete(conn, &mut rows)?;
@@ -116,22 +117,30 @@ impl<'t> Choice<'t> {
     }
 
     /// Whether rows can be locked by the statement that chooses them: on PostgreSQL, which locks the rows that it gives and no
-    /// others, and as long as no row brings others of its table along.
+    /// others, and as long as no row brings others of its table along. Their keys stay with the database, together.
     pub fn locks(&self) -> bool {
-        self.node.backend == Backend::Postgres && self.layout.ends.is_empty()
+        self.node.backend == Backend::Postgres && self.layout.ends.is_empty() && self.layout.columns.len() <= 32
     }
 
-    /// The same, locked: in a transaction, behind the gate.
+    /// The same, locked, as so many lists of that size at most: in a transaction, behind the gate.
     pub fn lock_next(
         &self,
         conn: &mut Conn,
         after: Option<&[Sealed]>,
-        limit: u64,
-    ) -> Result<Option<Chosen>, RemovalError> {
+        (lists, size): (u32, u64),
+    ) -> Result<Vec<Chosen>, RemovalError> {
         let visited = self.visited.clone().knowing(conn.held_now());
-        let rows = self.read(conn, &visited.within(self.from(after)), (&self.order, limit), true)?;
-        let last = rows.last().and_then(|row| pick(row, &self.layout.order)).unwrap_or_default();
-        Ok(self.chosen(&rows, last))
+        let (condition, limit) = (&visited.within(self.from(after)), u64::from(lists) * size);
+        let (columns, order) = (&self.layout.columns, &self.order);
+        let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock: true };
+        let keys: Vec<Vec<usize>> = self.layout.referred.iter().chain([&self.layout.key]).cloned().collect();
+        let together = Together { read, keys: &keys, size };
+        let found = together.found(conn.rows(&together.stmt())?);
+        let chosen = found.into_iter().filter_map(|mut found| {
+            let (keys, referred) = (found.keys.pop()?, found.keys);
+            Some(Chosen { keys, referred, files: Vec::new(), ends: Vec::new(), last: found.last })
+        });
+        Ok(chosen.collect())
     }
 
     fn from(&self, after: Option<&[Sealed]>) -> Expr {
@@ -141,8 +150,8 @@ impl<'t> Choice<'t> {
     fn chosen(&self, rows: &[Row], last: Vec<Sealed>) -> Option<Chosen> {
         // A NULL is referred to by nothing.
         let values = |places: &[usize]| rows.iter().filter_map(|row| pick(row, places)).collect::<Vec<_>>();
-        let keys = values(&self.layout.key);
-        let referred = self.layout.referred.iter().map(|places| values(places)).collect();
+        let keys = Keys::from(values(&self.layout.key));
+        let referred = self.layout.referred.iter().map(|places| values(places).into()).collect();
         let ends = rows.iter().map(|row| self.ends(row)).collect();
         (!keys.is_empty()).then(|| Chosen { keys, referred, files: Vec::new(), ends, last })
     }
@@ -152,10 +161,9 @@ impl<'t> Choice<'t> {
         conn: &mut Conn,
         condition: &Expr,
         (order, limit): (&[Operand], u64),
-        lock: bool,
     ) -> Result<Vec<Row>, RemovalError> {
         let columns = &self.layout.columns;
-        let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock };
+        let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock: false };
         let rows = conn.rows(&statements::read(self.node.backend, &read))?;
         Ok(rows.into_iter().map(TextRow::into_values).collect())
     }
@@ -172,7 +180,7 @@ impl<'t> Choice<'t> {
             let fresh: Vec<Ends> = rows.iter().skip(from).map(|row| self.ends(row)).collect();
             from = rows.len();
             let condition = self.locked.clone().knowing(conn.held_lately()).and(sets::tied_to(self.node, &fresh));
-            let found = self.read(conn, &condition, (&[], LARGEST_SET + 1), false)?;
+            let found = self.read(conn, &condition, (&[], LARGEST_SET + 1))?;
             rows.extend(found.into_iter().filter(|row| known.insert(pick(row, &self.layout.key))));
             if rows.len() as u64 > LARGEST_SET {
                 return Err(RemovalError::Doubt(format!(

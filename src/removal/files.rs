@@ -90,7 +90,7 @@ fn still_named(
     let operand = Operand { scope: scope.clone(), column: column.clone() };
     let values = named.iter().filter_map(|(text, _)| text.clone()).map(Scalar::Row).collect();
     let condition = Expr::OneOf(operand.clone(), values)
-        .and(Expr::Not(Box::new(Expr::KeyIn(node.key_operands(&scope), keys.to_vec()))));
+        .and(Expr::Not(Box::new(Expr::KeyIn(node.key_operands(&scope), keys.to_vec().into()))));
     let read = Read {
         table: &node.at,
         columns: std::slice::from_ref(&operand),

@@ -1,13 +1,15 @@
 //! Rows that need individual treatment: parents with children, rows with files, computed columns.
 //!
-//! **Invariant.** The keys of a batch are locked under the rule's whole condition in the same transaction that removes
+//! **Invariant.** The keys of a list are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen before it, the batch is rolled back and chosen anew. On
-//! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them. A child goes only
-//! because one of these locked rows is its ancestor. A parent with more children than a batch loses them in several
-//! transactions, itself last, and each of these loses its own before it goes. Rows of one table that are tied to one
-//! another (`goes_with`) go in one transaction.
+//! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them, and quick lists
+//! share a transaction, each removed whole. A child goes only because one of these locked rows is its ancestor. A parent
+//! with more children than a batch loses them in several transactions, itself last, and each of these loses its own
+//! before it goes. Rows of one table that are tied to one another (`goes_with`) go in one transaction. Tests:
+//! `conformance::families`, `conformance::lists`, `conformance::keys`, `killed`.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
@@ -27,7 +29,7 @@ use crate::store::target::Expr;
 use crate::store::target::statements;
 use crate::store::{Access, Backend, Conn, ErrorKind};
 
-/// Most parents of a batch.
+/// Most parents of a list.
 pub(super) const LARGEST: u64 = 1_000;
 /// On SQLite a batch that is slow for waiting for the disk is not made smaller than this for it: a commit alone may take
 /// longer than is aimed at, and one row a commit would never come to an end.
@@ -125,10 +127,11 @@ impl Walk<'_> {
             } else {
                 self.look(context, conn, after.as_deref())?
             };
+            let mut lists = 1;
             let committed = match look {
                 Look::Moved => None,
-                Look::Removed(committed, last) => {
-                    after = Some(last);
+                Look::Removed(committed, last, removed) => {
+                    (after, lists) = (Some(last), removed);
                     Some(committed)
                 }
                 Look::Nothing => return Ok(None),
@@ -154,7 +157,7 @@ impl Walk<'_> {
             match committed {
                 Some(committed) => {
                     context.transactions.push(committed.took);
-                    self.throttle.committed(committed.rows(), committed.took);
+                    self.throttle.committed_in_parts(committed.rows(), committed.took, lists);
                     note(context, self.task, &committed, done);
                 }
                 None if !self.throttle.refused() => return Err(blocked(self.node)),
@@ -204,21 +207,34 @@ impl Walk<'_> {
     ) -> Result<Look, RemovalError> {
         let id = batch::next_id(context);
         let (shared, mut seen, uncounted) = (&*context, Look::Moved, self.counted == 0);
+        let mut lists = 1;
         let access = if uncounted { Access::Brief } else { Access::ReadWrite };
         let committed = batch::transact_in(shared, conn, self.task, self.node, (&id, access), |conn| {
-            let chosen = self.choice.lock_next(conn, after, self.throttle.size()).map_err(Undone::Failed)?;
-            seen = match chosen {
+            let began = Instant::now();
+            let most = (if uncounted { self.throttle.parts() } else { 1 }, self.throttle.size());
+            let mut next = self.choice.lock_next(conn, after, most).map_err(Undone::Failed)?.into_iter();
+            seen = match next.next() {
                 Some(chosen) if uncounted => Look::Batch(Box::new(chosen)),
                 Some(chosen) => {
                     look::weigh(shared, conn, (self.task, self.node, self.graph), chosen).map_err(Undone::Failed)?
                 }
                 None => Look::Nothing,
             };
-            match &seen {
-                Look::Batch(chosen) => self.families(shared, conn, chosen, &[]),
-                // It is rolled back: nothing was done.
-                _ => Err(Undone::Again),
+            // It is rolled back: nothing was done.
+            let Look::Batch(chosen) = &mut seen else { return Err(Undone::Again) };
+            let mut parts = self.families(shared, conn, chosen, &[])?;
+            for another in next {
+                if !self.throttle.has_room(began.elapsed(), lists) {
+                    break;
+                }
+                let removed = self.families(shared, conn, &another, &[])?;
+                for (sum, part) in parts.iter_mut().zip(removed) {
+                    sum.rows += part.rows;
+                }
+                chosen.last = another.last;
+                lists += 1;
             }
+            Ok(parts)
         })?;
         self.counted = match (&committed, &seen) {
             // Too much at once, or somebody stood in the way: the same again, with care.
@@ -226,7 +242,7 @@ impl Walk<'_> {
             _ => self.counted.saturating_sub(1),
         };
         Ok(match (committed, seen) {
-            (Some(committed), Look::Batch(chosen)) => Look::Removed(committed, chosen.last),
+            (Some(committed), Look::Batch(chosen)) => Look::Removed(committed, chosen.last, lists),
             (None, Look::Batch(_)) => Look::Moved,
             (_, seen) => seen,
         })
@@ -283,7 +299,7 @@ impl Walk<'_> {
                     let message = format!("`{}`: paths of all rows of one parent are refused", child.name);
                     return Err(RemovalError::Doubt(message));
                 }
-                (Expr::KeyIn(key, std::mem::take(&mut sorted.keys)), true)
+                (Expr::KeyIn(key, std::mem::take(&mut sorted.keys).into()), true)
             }
             // A stretch of the key: of a long list of keys and the links up, SQLite tries each key for each ancestor.
             None => match last_of(conn, child, &rows, MOST_CHILDREN / 4)? {

@@ -36,8 +36,8 @@ pub(super) enum Look {
     Skip(Box<Chosen>),
     /// A batch.
     Batch(Box<Chosen>),
-    /// A batch that is gone already, up to this row.
-    Removed(Committed, Vec<Sealed>),
+    /// A batch of so many lists that is gone already, up to this row.
+    Removed(Committed, Vec<Sealed>, u32),
     /// Something moved; nothing was done.
     Moved,
 }

@@ -40,7 +40,7 @@ pub(super) fn overwrite(
     }
     for (key, old) in &values {
         let new = new_values(context, node, &computed, old)?;
-        let only = Expr::KeyIn(node.key_operands(&node.own()), vec![key.clone()]);
+        let only = Expr::KeyIn(node.key_operands(&node.own()), vec![key.clone()].into());
         let only = context.graph.guard(node, only).knowing(conn.held_now());
         let touched = conn.execute(&statements::overwrite_row(node.backend, &node.at, &new, &only))?;
         rows += if constant { 0 } else { touched };

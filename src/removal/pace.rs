@@ -22,6 +22,8 @@ const SMALLEST: u64 = 1;
 /// A batch of no more rows than this, children included, is not slow for its size: on a busy machine a transaction may
 /// take longer than is aimed at whatever is in it, and one row a transaction would never come to an end.
 const SMALL: u64 = 100;
+/// Most parts of a batch.
+const MOST_PARTS: u64 = 10;
 /// Where batches begin.
 const FIRST: u64 = 1_000;
 
@@ -71,6 +73,8 @@ pub(crate) struct Throttle {
     pace: Pace,
     backend: Backend,
     size: u64,
+    /// What a part of a batch took last; most batches are one.
+    part: Duration,
     largest: u64,
     smallest: u64,
     rows: u64,
@@ -90,6 +94,7 @@ impl Throttle {
             pace,
             backend,
             size: FIRST.min(largest),
+            part: TARGET,
             largest,
             smallest,
             rows: 0,
@@ -104,13 +109,34 @@ impl Throttle {
         self.size
     }
 
+    /// How many parts of that size a transaction may have: as many as take no longer than is aimed at, by what the last
+    /// ones took. A part that had to become smaller goes alone.
+    pub fn parts(&self) -> u32 {
+        let by_time = self.pace.target_on(self.backend).as_secs_f64() / self.part.as_secs_f64().max(0.001);
+        let by_pace = self.pace.rows_per_second.unwrap_or(u64::MAX) / self.size.max(1);
+        let parts = (by_time as u64).min(by_pace).clamp(1, MOST_PARTS);
+        if self.size < self.largest { 1 } else { parts as u32 }
+    }
+
+    /// Whether there is time for one more in a transaction of which so many parts have taken so long.
+    pub fn has_room(&self, took: Duration, parts: u32) -> bool {
+        took + took / parts.max(1) <= self.pace.target_on(self.backend)
+    }
+
     /// Takes note of a committed batch: `took` is the time of its transaction.
     pub fn committed(&mut self, rows: u64, took: Duration) {
+        self.committed_in_parts(rows, took, 1);
+    }
+
+    /// The same of a batch of several parts, whose size is that of one of them.
+    pub fn committed_in_parts(&mut self, rows: u64, took: Duration, parts: u32) {
         self.rows += rows;
         self.refused = None;
+        let parts = parts.max(1);
         let target = self.pace.target_on(self.backend).as_secs_f64();
-        let least = if rows <= SMALL { 1.0 } else { 0.25 };
-        let factor = (target / took.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
+        let least = if rows / u64::from(parts) <= SMALL { 1.0 } else { 0.25 };
+        self.part = took / parts;
+        let factor = (target / self.part.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
         self.size = ((self.size as f64 * factor) as u64).clamp(self.smallest.min(self.largest), self.largest);
     }
 
@@ -165,6 +191,7 @@ mod tests {
             pace: Pace::unpaced(),
             backend: Backend::Postgres,
             size: FIRST,
+            part: TARGET,
             largest: FIRST,
             smallest: 1,
             rows: 0,

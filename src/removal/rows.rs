@@ -11,13 +11,13 @@ use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::store::catalog::FkAction;
 use crate::store::target::statements::{self, Access, Lookup, Read};
-use crate::store::target::{Expr, Operand, Scope};
+use crate::store::target::{Expr, Keys, Operand, Scope};
 use crate::store::{Backend, Conn};
 
 /// Locks the chosen rows under the whole condition; fewer than chosen means that something moved.
-pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sealed>]) -> Result<(), Undone> {
+pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &Keys) -> Result<(), Undone> {
     let own = node.key_operands(&node.own());
-    let condition = Expr::KeyIn(own.clone(), keys.to_vec()).and(visited.clone().knowing(conn.held_now()));
+    let condition = Expr::KeyIn(own.clone(), keys.clone()).and(visited.clone().knowing(conn.held_now()));
     let read = Read {
         table: &node.at,
         // Only their number is asked for.
@@ -26,11 +26,11 @@ pub(super) fn lock(conn: &mut Conn, node: &Node, visited: &Expr, keys: &[Vec<Sea
         condition: &condition,
         order: &[],
         skip: 0,
-        limit: keys.len() as u64 + 1,
+        limit: keys.len() + 1,
         lock: true,
     };
     let found = conn.rows(&statements::read(node.backend, &read))?.len();
-    if found == keys.len() { Ok(()) } else { Err(Undone::Again) }
+    if found as u64 == keys.len() { Ok(()) } else { Err(Undone::Again) }
 }
 
 /// Removes the rows of a branch. Of an entry with files exactly those in `listed` go: a row that came meanwhile has its file
@@ -41,13 +41,13 @@ pub(super) fn remove_branch(
     graph: &Graph,
     (branch, child): (&Branch, &Node),
     listed: Vec<Vec<Sealed>>,
-    referred: &[Vec<Sealed>],
+    referred: &Keys,
 ) -> Result<u64, Undone> {
     let rows = branch.rows_of(graph, child, referred);
     if child.file.is_none() || branch.action == Action::Unlink {
         return apply(context, conn, branch, child, rows);
     }
-    let listed = Expr::KeyIn(child.key_operands(&child.own()), listed);
+    let listed = Expr::KeyIn(child.key_operands(&child.own()), listed.into());
     // Asked before, since what belongs to a row of the same table is found through it.
     let others = rows.clone().and(Expr::Not(Box::new(listed.clone())));
     if !conn.rows(&statements::any(child.backend, &child.at, &others))?.is_empty() {
@@ -159,9 +159,9 @@ pub(super) fn remove_roots(
     task: &Task,
     node: &Node,
     graph: &Graph,
-    keys: &[Vec<Sealed>],
+    keys: &Keys,
 ) -> Result<u64, Undone> {
-    let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.to_vec());
+    let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.clone());
     // With a link to the same table the rows are due through others; they were locked as such just now. So are those whose
     // ties were looked at.
     let locked = node.self_link().is_some() || task.ties.is_some();
@@ -172,7 +172,7 @@ pub(super) fn remove_roots(
             cut_loose(context, conn, node, &condition)?;
             let guarded = graph.guard(node, condition).knowing(conn.held_now());
             let rows = delete_rows(context, conn, node, Access::Any, &guarded)?;
-            if rows == keys.len() as u64 { Ok(rows) } else { Err(batch::refused_rows(node, keys.len() as u64, rows)) }
+            if rows == keys.len() { Ok(rows) } else { Err(batch::refused_rows(node, keys.len(), rows)) }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::graph::Node;
 use crate::graph::ties::within;
 use crate::redact::Sealed;
 use crate::store::Backend;
-use crate::store::target::Expr;
+use crate::store::target::{Expr, Keys};
 
 /// For each tie within the table: the values of a row's referring columns, and of the columns that others refer to. A NULL
 /// refers to nothing.
@@ -25,7 +25,10 @@ pub(super) fn tied_to(node: &Node, rows: &[Ends]) -> Expr {
                     let values = ends.filter_map(|(own, theirs)| if referring { own.clone() } else { theirs.clone() });
                     values.collect::<BTreeSet<_>>().into_iter().collect()
                 };
-                [Expr::KeyIn(edge.referring(&scope), side(false)), Expr::KeyIn(edge.referred(&scope), side(true))]
+                [
+                    Expr::KeyIn(edge.referring(&scope), side(false).into()),
+                    Expr::KeyIn(edge.referred(&scope), side(true).into()),
+                ]
             })
             .collect(),
     )
@@ -33,10 +36,11 @@ pub(super) fn tied_to(node: &Node, rows: &[Ends]) -> Expr {
 
 /// The keys in the order in which they can be removed. MySQL looks at foreign keys row by row, so there a row goes before
 /// the one that it refers to; the others look at the end of the statement.
-pub(super) fn layers(node: &Node, keys: &[Vec<Sealed>], ends: &[Ends]) -> Vec<Vec<Vec<Sealed>>> {
+pub(super) fn layers(node: &Node, keys: &Keys, ends: &[Ends]) -> Vec<Keys> {
     if node.backend != Backend::Mysql || within(node).next().is_none() {
-        return vec![keys.to_vec()];
+        return vec![keys.clone()];
     }
+    let keys = keys.listed();
     let mut left: Vec<usize> = (0..keys.len()).collect();
     let mut layers = Vec::new();
     while !left.is_empty() {
@@ -45,7 +49,7 @@ pub(super) fn layers(node: &Node, keys: &[Vec<Sealed>], ends: &[Ends]) -> Vec<Ve
             left.iter().partition(|row| is_referred(ends, **row, &referred));
         // Rows that refer to each other in a circle: the database decides.
         let (layer, rest) = if ready.is_empty() { (waiting, Vec::new()) } else { (ready, waiting) };
-        layers.push(layer.iter().filter_map(|row| keys.get(*row).cloned()).collect());
+        layers.push(layer.iter().filter_map(|row| keys.get(*row).cloned()).collect::<Vec<_>>().into());
         left = rest;
     }
     layers

@@ -6,8 +6,7 @@ use crate::graph::ties::Ties;
 use crate::graph::{Due, Edge, Fate, Graph, Node, Why};
 use crate::names::DataName;
 use crate::plan::{Action, Strategy};
-use crate::redact::Sealed;
-use crate::store::target::{Expr, Scope};
+use crate::store::target::{Expr, Keys, Scope};
 
 /// Rows that go along with the rows of a task.
 #[derive(Clone, Debug)]
@@ -150,12 +149,12 @@ impl Branch {
     }
 
     /// The same rows, by the values of the root's columns that the last link refers to: what the batch knows of them.
-    pub fn rows_of(&self, graph: &Graph, node: &Node, values: &[Vec<Sealed>]) -> Expr {
+    pub fn rows_of(&self, graph: &Graph, node: &Node, values: &Keys) -> Expr {
         let scope = node.own();
         self.unfinished(node, &scope).and(self.up(graph, 0, &scope, 0, values))
     }
 
-    fn up(&self, graph: &Graph, position: usize, scope: &Scope, alias: u8, values: &[Vec<Sealed>]) -> Expr {
+    fn up(&self, graph: &Graph, position: usize, scope: &Scope, alias: u8, values: &Keys) -> Expr {
         let Some(edge) = self.path.get(position) else { return Expr::Any(Vec::new()) };
         let (Some(node), Some(parent)) = (graph.node(&edge.from), graph.node(&edge.to)) else {
             return Expr::Any(Vec::new());
@@ -164,7 +163,7 @@ impl Branch {
             let own =
                 if edge.condition.is_empty() { Expr::always() } else { edge.condition.expr(graph, scope, alias + 1) };
             if position + 1 == self.path.len() {
-                return own.and(Expr::KeyIn(edge.referring(scope), values.to_vec()));
+                return own.and(Expr::KeyIn(edge.referring(scope), values.clone()));
             }
             let inner = Scope::Alias(alias);
             own.and(Expr::KeyInRows {

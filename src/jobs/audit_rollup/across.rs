@@ -143,7 +143,7 @@ impl Across {
             if let Some(halt) = context.permit.next()? {
                 return Ok(Some(halt));
             }
-            let these = Expr::KeyIn(key.clone(), part.to_vec());
+            let these = Expr::KeyIn(key.clone(), part.to_vec().into());
             let condition = context.graph.guard(node, task.due_rows(context.graph, node).and(these.clone()));
             let stayed = statements::count_guarded(node.backend, &node.at, &condition);
             let id = next_id(context);

@@ -125,7 +125,7 @@ impl Walk<'_> {
         let fresh = if kept.is_empty() {
             Expr::always()
         } else {
-            Expr::Not(Box::new(Expr::KeyIn(node.key_operands(&node.own()), kept.to_vec())))
+            Expr::Not(Box::new(Expr::KeyIn(node.key_operands(&node.own()), kept.to_vec().into())))
         };
         self.rows = self.task.rows(self.graph, node).and(fresh.clone());
         self.due = self.task.due_rows(self.graph, node).and(fresh);

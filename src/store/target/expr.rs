@@ -5,6 +5,7 @@
 
 use super::floor;
 use super::held::HeldBy;
+use super::key_list::Keys;
 use super::people::{self, Alike, JsonStep};
 use super::same;
 pub use super::scalar::{Op, Scalar};
@@ -126,7 +127,7 @@ pub enum Expr {
     /// A column whose value is already in the form that anonymising gives it (NULL counts as such).
     InShape(Operand, Shape),
     /// Key columns equal to one of a list of keys.
-    KeyIn(Vec<Operand>, Vec<Vec<Sealed>>),
+    KeyIn(Vec<Operand>, Keys),
     /// Key columns after a key, in the order of the columns.
     KeyAfter(Vec<Operand>, Vec<Sealed>),
     /// Key columns at or before a key.

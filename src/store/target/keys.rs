@@ -4,6 +4,7 @@
 //! one bound array on PostgreSQL, so that a thousand keys are one parameter.
 
 use super::expr::{Expr, Op, Operand, Scalar, alias, separate};
+use super::key_list::Keys;
 use super::scalar::write_scalar;
 use crate::redact::Sealed;
 use crate::store::catalog::TypeClass;
@@ -123,13 +124,21 @@ pub(super) fn write_tuple(stmt: &mut Stmt, columns: &[Operand]) {
     stmt.sql(")");
 }
 
-fn write_list(stmt: &mut Stmt, backend: Backend, columns: &[Operand], keys: &[Vec<Sealed>]) {
+fn write_list(stmt: &mut Stmt, backend: Backend, columns: &[Operand], keys: &Keys) {
+    let keys = match keys {
+        Keys::Arrays(arrays, rows) if *rows > 0 => {
+            return write_known(stmt, columns, arrays);
+        }
+        keys => keys.listed(),
+    };
     if keys.is_empty() {
         stmt.sql("1 = 0");
         return;
     }
     match (backend, columns) {
-        (Backend::Postgres, _) => write_arrays(stmt, columns, keys),
+        (Backend::Postgres, _) => {
+            write_arrays(stmt, columns, |position| Some(array_of(columns.get(position)?, keys, position)));
+        }
         (_, [column]) => {
             column.write(stmt);
             stmt.sql(" IN (");
@@ -172,11 +181,15 @@ fn write_list(stmt: &mut Stmt, backend: Backend, columns: &[Operand], keys: &[Ve
 }
 
 /// `c = ANY(CAST($1 AS type[]))`; for several columns, rows of `unnest`.
-fn write_arrays(stmt: &mut Stmt, columns: &[Operand], keys: &[Vec<Sealed>]) {
+fn write_arrays(stmt: &mut Stmt, columns: &[Operand], array: impl Fn(usize) -> Option<String>) {
+    let write = |stmt: &mut Stmt, position: usize, column: &Operand| {
+        let array = array(position).unwrap_or_else(|| "{}".to_owned());
+        stmt.plan_anew().sql("CAST(").value(array).sql(" AS ").type_name(&column.column.sql_type).sql("[])");
+    };
     if let [column] = columns {
         column.write(stmt);
         stmt.sql(" = ANY(");
-        write_array(stmt, column, keys, 0);
+        write(stmt, 0, column);
         stmt.sql(")");
         return;
     }
@@ -184,12 +197,25 @@ fn write_arrays(stmt: &mut Stmt, columns: &[Operand], keys: &[Vec<Sealed>]) {
     stmt.sql(" IN (SELECT * FROM unnest(");
     for (position, column) in columns.iter().enumerate() {
         separate(stmt, position, ", ");
-        write_array(stmt, column, keys, position);
+        write(stmt, position, column);
     }
     stmt.sql("))");
 }
 
-fn write_array(stmt: &mut Stmt, column: &Operand, keys: &[Vec<Sealed>], position: usize) {
+/// `c = ANY(…)` of an array that the planner does not look into: of each of its values it would estimate how many rows have it,
+/// which takes longer than finding some of them. It takes the array to have ten values, so it finds rows by them, and by one
+/// plan for all lists.
+fn write_known(stmt: &mut Stmt, columns: &[Operand], arrays: &[Sealed]) {
+    let ([column], [array]) = (columns, arrays) else {
+        return write_arrays(stmt, columns, |position| arrays.get(position).map(|array| array.expose().clone()));
+    };
+    column.write(stmt);
+    stmt.sql(" = ANY(CAST((SELECT CAST(").value(array.expose().as_str()).sql(" AS ");
+    stmt.type_name(&column.column.sql_type).sql("[])) AS ").type_name(&column.column.sql_type).sql("[]))");
+}
+
+/// An array of the keys' values at one position, as PostgreSQL reads it.
+fn array_of(column: &Operand, keys: &[Vec<Sealed>], position: usize) -> String {
     let mut literal = String::from("{");
     for (index, key) in keys.iter().enumerate() {
         if index > 0 {
@@ -209,7 +235,7 @@ fn write_array(stmt: &mut Stmt, column: &Operand, keys: &[Vec<Sealed>], position
         literal.push('"');
     }
     literal.push('}');
-    stmt.plan_anew().sql("CAST(").value(literal).sql(" AS ").type_name(&column.column.sql_type).sql("[])");
+    literal
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ pub mod expr;
 mod floor;
 pub mod folded;
 pub mod held;
+pub mod key_list;
 mod keys;
 mod known;
 mod lookup;
@@ -22,6 +23,7 @@ mod window;
 
 pub use expr::{Expr, Op, Operand, Scalar, Scope, TableRef};
 pub use held::{Guarded, HeldBy};
+pub use key_list::Keys;
 pub use people::{Alike, JsonStep};
 pub use shape::Shape;
 pub use ties::{Tie, TiedRows};

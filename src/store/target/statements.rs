@@ -152,14 +152,20 @@ fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue)
         separate(&mut stmt, index + what.columns.len(), ", ");
         forms.push(lookup.write(&mut stmt, backend, read));
     }
+    write_found(&mut stmt, backend, access, what);
+    Streamed { stmt, forms }
+}
+
+/// Everything behind the columns that are read.
+pub(super) fn write_found(stmt: &mut Stmt, backend: Backend, access: Access, what: &Read<'_>) {
     stmt.sql(" FROM ");
-    what.table.write(&mut stmt);
-    access.write(&mut stmt, backend);
+    what.table.write(stmt);
+    access.write(stmt, backend);
     stmt.sql(" WHERE ");
-    what.condition.write(&mut stmt, backend);
+    what.condition.write(stmt, backend);
     for (index, operand) in what.order.iter().enumerate() {
         stmt.sql(if index == 0 { " ORDER BY " } else { ", " });
-        operand.write(&mut stmt);
+        operand.write(stmt);
     }
     stmt.sql(" LIMIT ").value(bound(what.limit));
     if what.skip > 0 {
@@ -168,7 +174,6 @@ fn read_with(backend: Backend, access: Access, what: &Read<'_>, read: ReadValue)
     if what.lock && backend != Backend::Sqlite {
         stmt.sql(" FOR UPDATE");
     }
-    Streamed { stmt, forms }
 }
 
 /// How the server finds the rows of a statement.

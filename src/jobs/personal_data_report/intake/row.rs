@@ -109,7 +109,7 @@ impl<'a> Shape<'a> {
     /// The very row, as long as it is open and asks for the same.
     pub fn only(&self, row: &Row) -> Expr {
         let open = Expr::Null(self.answered.clone(), true);
-        let mut only = Expr::KeyIn(self.node.key_operands(&self.node.own()), vec![row.key.clone()]).and(open);
+        let mut only = Expr::KeyIn(self.node.key_operands(&self.node.own()), vec![row.key.clone()].into()).and(open);
         if let (Some(column), Some(identifier)) = (self.columns.last(), &row.identifier) {
             only = only.and(Expr::Exact(column.clone(), identifier.clone()));
         }

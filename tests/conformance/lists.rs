@@ -1,0 +1,124 @@
+//! Lists of keys that stay with PostgreSQL: parents with an index on their time are chosen, locked and removed in one
+//! transaction, and their keys come and go as arrays.
+
+use crate::client::Db;
+use crate::families::{civil, entry, job};
+use crate::site::Site;
+
+/// Parents with a child each; what both tables have besides is up to the case.
+fn site(parents: &str, child: &str, by: &str) -> Site {
+    let schema =
+        format!("{parents} CREATE INDEX parents_at ON parents (at); {child} CREATE INDEX notes_of ON notes ({by});");
+    let columns = by.split(", ").map(|column| format!("{column} = \"{column}\"")).collect::<Vec<_>>().join(", ");
+    // One column may be called otherwise than the key that it refers to.
+    let by_key = if by == "parent" { "\"parent\"".to_owned() } else { format!("{{ {columns} }}") };
+    let policy = [
+        entry("parents", &format!("time = {}", civil(Db::Postgres))),
+        entry("notes", &format!("belongs_to = {{ data = \"parents\", by = {by_key} }}")),
+        job("parents", ""),
+    ];
+    Site::new(Db::Postgres, &schema, &["parents", "notes"], &policy.concat())
+}
+
+fn fate(number: u64) -> (&'static str, u64) {
+    if number.is_multiple_of(3) { ("stays", 2030) } else { ("goes", 2020) }
+}
+
+/// Of types whose text PostgreSQL puts in quotes within an array, or writes in many ways, each value finds its rows again.
+#[test]
+fn values_of_any_type_come_back_from_an_array() {
+    type Value = fn(u64) -> String;
+    let cases: [(&str, &str, Value); 10] = [
+        ("", "char(12)", |number| format!("'c {number}'")),
+        ("", "varchar(40)", |number| format!("E'{{}},\\\\ \"{number}\" NULL'")),
+        ("", "text", |number| if number == 1 { "''".into() } else { format!("E'a\\nb\\t{number}'") }),
+        ("", "numeric(12,3)", |number| format!("{number}.5")),
+        ("", "timestamptz", |number| {
+            format!("timestamptz '1999-12-31 23:59:59.000001+02' + interval '{number} hours'")
+        }),
+        ("", "date", |number| format!("date '1583-10-15' + {number}")),
+        ("", "inet", |number| format!("'10.{}.{}.1'", number / 250, number % 250)),
+        ("", "bytea", |number| format!("decode('00ff5c22{number:08x}', 'hex')")),
+        ("CREATE DOMAIN code AS varchar(20) CHECK (value <> '');", "code", |number| format!("'d,{number}'")),
+        ("", "uuid", |number| format!("'{number:08x}-1111-4abc-8def-000000000000'")),
+    ];
+    for (before, key, value) in cases {
+        let site = site(
+            &format!("{before} CREATE TABLE parents (k {key} PRIMARY KEY, at {{civil}}, fate {{text}});"),
+            &format!("CREATE TABLE notes (id {{big}} PRIMARY KEY, k {key} REFERENCES parents (k), fate {{text}});"),
+            "k",
+        );
+        let numbers = 1..=60;
+        let parent = |number| {
+            let (fate, year) = fate(number);
+            format!("{}, '{year}-01-01 00:00:{:02}', '{fate}'", value(number), number % 7)
+        };
+        let note = |number| format!("{number}, {}, '{}'", value(number), fate(number).0);
+        site.database.insert("parents", &numbers.clone().map(parent).collect::<Vec<_>>());
+        site.database.insert("notes", &numbers.map(note).collect::<Vec<_>>());
+        site.database.sql("INSERT INTO notes VALUES (1000, NULL, 'stays');");
+        let plan = site.purge("it");
+        assert_eq!(plan.steps("notes", "/rows"), 40, "{key}: {plan:#?}");
+    }
+}
+
+/// Children refer to columns that are no key, some of which are NULL: a NULL is referred to by nothing, and is no reason to
+/// take anything else.
+#[test]
+fn nothing_belongs_to_a_null() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, area {text}, code {big}, fate {text}, UNIQUE (area, code));",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, area {text}, code {big}, fate {text});",
+        "area, code",
+    );
+    let code = |number: u64| match number % 4 {
+        0 => "NULL, 7".to_owned(),
+        1 => format!("'a', {number}"),
+        2 => format!("'NULL', {number}"),
+        _ => "'a', NULL".to_owned(),
+    };
+    let parent = |number| {
+        let (fate, year) = fate(number);
+        format!("{number}, '{year}-01-01 00:00:{:02}', {}, '{fate}'", number % 7, code(number))
+    };
+    let note = |number: u64| {
+        let fate = if matches!(number % 4, 0 | 3) { "stays" } else { fate(number).0 };
+        format!("{number}, {}, '{fate}'", code(number))
+    };
+    site.database.insert("parents", &(1..=60).map(parent).collect::<Vec<_>>());
+    site.database.insert("notes", &(1..=60).map(note).collect::<Vec<_>>());
+    // A pair that no parent has, of values that parents have.
+    site.database.sql("INSERT INTO notes VALUES (1000, 'a', 2, 'stays'), (1001, 'NULL', 1, 'stays');");
+    site.purge("it");
+}
+
+/// Quick lists share a transaction, which is told in the ledger as one batch; the rows that it did not get to are found by
+/// the next one, and a list is no longer than a thousand.
+#[test]
+fn quick_lists_share_a_transaction() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text}); CREATE TABLE lists (parents {big});
+         CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO lists SELECT count(*) FROM gone; RETURN NULL; END';
+         CREATE TRIGGER told AFTER DELETE ON parents REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION told();",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
+        "parent",
+    );
+    let parent = |number| {
+        let (fate, year) = fate(number);
+        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
+    };
+    site.database.insert("parents", &(0..12_150).map(parent).collect::<Vec<_>>());
+    let note = |number: u64| {
+        let parent = number * 9 + number % 2;
+        format!("{number}, {parent}, '{}'", fate(parent).0)
+    };
+    site.database.insert("notes", &(0..1_350).map(note).collect::<Vec<_>>());
+    site.purge("it");
+    let number = |sql: &str| -> u64 { site.database.sql(sql)[0].trim().parse().unwrap() };
+    assert_eq!(number("SELECT sum(parents) FROM lists;"), 8_100);
+    assert!(number("SELECT max(parents) FROM lists;") <= 1_000);
+    let batches = number("SELECT count(*) FROM retentiond_ledger WHERE data = 'parents';");
+    let lists = number("SELECT count(*) FROM lists WHERE parents > 0;");
+    assert!(batches < lists, "{batches} batches of {lists} lists");
+}
