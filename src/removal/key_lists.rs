@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
+use super::last_look::LastLook;
 use super::look::{self, Look, MOST_CHILDREN, MOST_FILES, ROOT};
 use super::pace::Throttle;
 use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
@@ -26,7 +27,6 @@ use crate::names::{DataName, StoreName};
 use crate::plan::Action;
 use crate::redact::Sealed;
 use crate::store::target::Expr;
-use crate::store::target::statements;
 use crate::store::{Access, Backend, Conn, ErrorKind};
 
 /// Most parents of a list.
@@ -49,6 +49,7 @@ struct Walk<'t> {
     at_once: bool,
     /// In the transaction in which they go, the children of so many batches are counted before.
     counted: u32,
+    last_look: LastLook,
 }
 
 /// Runs a task by lists of keys.
@@ -88,13 +89,20 @@ fn walk(
     let choice = Choice::new(graph, task, node, order);
     // Without an index the search for the next rows may take long, and no transaction waits for it.
     let at_once = unfiled && indexed.is_some() && choice.locks();
-    let mut walk = Walk { task, node, graph, choice, throttle, at_once, counted: 0 };
+    let along: Vec<&Node> = task.branches.iter().filter_map(|branch| graph.node(&branch.data)).collect();
+    // Where a row waits for others of its table, a pass may leave it to the next.
+    let last_look = if at_once && node.self_link().is_none() && task.ties.is_none() {
+        LastLook::begin(context, conn, node, &along)?
+    } else {
+        LastLook::always()
+    };
+    let mut walk = Walk { task, node, graph, choice, throttle, at_once, counted: 0, last_look };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
         if let Some(halt) = walk.pass(context, conn, done)? {
             return Ok(Some(halt));
         }
-        let left = !conn.rows(&statements::any(node.backend, &node.at, &walk.choice.visited))?.is_empty();
+        let left = walk.last_look.finds(conn, node, &walk.choice.visited)?;
         if !left || done.refused > 0 {
             break;
         }
@@ -103,7 +111,7 @@ fn walk(
         }
     }
     let remaining = task.rows(graph, node);
-    if done.refused == 0 && !conn.rows(&statements::any(node.backend, &node.at, &remaining))?.is_empty() {
+    if done.refused == 0 && walk.last_look.finds(conn, node, &remaining)? {
         let why = if node.self_link().is_some() { ": they refer to each other in a circle" } else { "" };
         return Err(RemovalError::Doubt(format!("`{}`: rows that are due could not be removed{why}", node.name)));
     }
@@ -134,7 +142,12 @@ impl Walk<'_> {
                     (after, lists) = (Some(last), removed);
                     Some(committed)
                 }
-                Look::Nothing => return Ok(None),
+                Look::Nothing => {
+                    if self.at_once {
+                        self.last_look.note_nothing();
+                    }
+                    return Ok(None);
+                }
                 Look::TooMuch => {
                     self.throttle.halve();
                     continue;
@@ -158,6 +171,7 @@ impl Walk<'_> {
                 Some(committed) => {
                     context.transactions.push(committed.took);
                     self.throttle.committed_in_parts(committed.rows(), committed.took, lists);
+                    self.last_look.note(&committed);
                     note(context, self.task, &committed, done);
                 }
                 None if !self.throttle.refused() => return Err(blocked(self.node)),

@@ -79,7 +79,7 @@ fn walk(
     let by_rowid = task.strategy == Strategy::KeyWindows && has_rowid_key(node);
     let access = if by_rowid { Access::Rowid } else { Access::Any };
     let (due, rows) = (task.due_rows(context.graph, node), task.rows(context.graph, node));
-    let last_look = LastLook::begin(context, conn, node)?;
+    let last_look = LastLook::begin(context, conn, node, &[])?;
     let mut walk = Walk { task, node, due, rows, throttle, access, last_look };
     // Rows may come between a pass and the look: only what was there before a pass, which then took nothing, is kept.
     let mut seen = false;

@@ -295,32 +295,40 @@ fn the_zone_of_a_session_does_not_move_the_cutoff() {
     assert_eq!((plan.exit, plan.rows()), (0, 1), "{plan:#?}");
 }
 
-/// A row that is made older while a run goes on, so that the run has passed its place already.
+/// A row that is made older while a run goes on, so that the run has passed its place already: by stretches of the table, and
+/// by lists of parents.
 #[test]
 fn what_moves_behind_the_walk_goes_too() {
-    let url = crate::support::postgres().fresh_database();
-    run_sql(
-        &url,
-        "CREATE TABLE t (id integer PRIMARY KEY, at timestamptz NOT NULL); CREATE INDEX t_at ON t (at);
-         INSERT INTO t SELECT n, CASE WHEN n <= 2000 THEN timestamptz '2020-01-01' ELSE now() - interval '30 days' END + n * interval '1 min'
-         FROM generate_series(1, 12000) AS n; ANALYZE t;",
-    );
-    let policy = format!(
-        "[state]\nurl = \"sqlite:{{dir}}/state.db\"\n[stores.main]\nurl = \"{url}\"\n[brakes]\nmax_percent = 100\n\
-         [data.t]\nstore = \"main\"\ntable = \"t\"\ncategory = \"reporting_data\"\ntime = \"at\"\n\
-         [jobs.t]\nkind = \"retention_purge\"\ndata = [\"t\"]\nkeep = \"1 year\"\n\
-         pace = {{ rows_per_second = 700, pause_ms = 1 }}\n"
-    );
-    let project = Project::new(&policy);
-    project.run(&["init", "main"]).expect_code(0);
-    let mut run = project.spawn(&["run", "t"]);
-    let count = || run_sql(&url, "SELECT count(*) FROM t;").trim().parse::<u32>().unwrap();
-    while count() == 12_000 && run.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+    let notes =
+        "CREATE TABLE notes (id integer PRIMARY KEY, t integer REFERENCES t (id)); CREATE INDEX notes_t ON notes (t);";
+    let entry = "[data.notes]\nstore = \"main\"\ntable = \"notes\"\ncategory = \"reporting_data\"\nbelongs_to = { data = \"t\", by = \"t\" }\n";
+    for (schema, entry) in [("", ""), (notes, entry)] {
+        let url = crate::support::postgres().fresh_database();
+        run_sql(
+            &url,
+            &format!(
+                "CREATE TABLE t (id integer PRIMARY KEY, at timestamptz NOT NULL); CREATE INDEX t_at ON t (at); {schema}
+                 INSERT INTO t SELECT n, CASE WHEN n <= 2000 THEN timestamptz '2020-01-01' ELSE now() - interval '30 days' END + n * interval '1 min'
+                 FROM generate_series(1, 12000) AS n; ANALYZE t;"
+            ),
+        );
+        let policy = format!(
+            "[state]\nurl = \"sqlite:{{dir}}/state.db\"\n[stores.main]\nurl = \"{url}\"\n[brakes]\nmax_percent = 100\n\
+             [data.t]\nstore = \"main\"\ntable = \"t\"\ncategory = \"reporting_data\"\ntime = \"at\"\n{entry}\
+             [jobs.t]\nkind = \"retention_purge\"\ndata = [\"t\"]\nkeep = \"1 year\"\n\
+             pace = {{ rows_per_second = 700, pause_ms = 1 }}\n"
+        );
+        let project = Project::new(&policy);
+        project.run(&["init", "main"]).expect_code(0);
+        let mut run = project.spawn(&["run", "t"]);
+        let count = || run_sql(&url, "SELECT count(*) FROM t;").trim().parse::<u32>().unwrap();
+        while count() == 12_000 && run.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let going_on = run.try_wait().unwrap().is_none();
+        run_sql(&url, "UPDATE t SET at = '2019-01-01' WHERE id = 11000;");
+        let ended = run.wait_with_output().unwrap();
+        assert!(ended.status.success() && going_on, "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(count(), 9_999);
     }
-    let going_on = run.try_wait().unwrap().is_none();
-    run_sql(&url, "UPDATE t SET at = '2019-01-01' WHERE id = 11000;");
-    let ended = run.wait_with_output().unwrap();
-    assert!(ended.status.success() && going_on, "{}", String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(count(), 9_999);
 }

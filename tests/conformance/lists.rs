@@ -122,3 +122,28 @@ fn quick_lists_share_a_transaction() {
     let lists = number("SELECT count(*) FROM lists WHERE parents > 0;");
     assert!(batches < lists, "{batches} batches of {lists} lists");
 }
+
+/// What a trigger of the children moves behind the lists goes too: nobody else wrote to the server, but the look is not left
+/// out where something may write on our behalf.
+#[test]
+fn what_a_trigger_moves_behind_the_lists_goes_too() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text});",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});
+         CREATE FUNCTION older() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN UPDATE parents SET at = ''2019-01-01'' WHERE id = old.id; RETURN NULL; END';
+         CREATE TRIGGER older AFTER DELETE ON notes FOR EACH ROW EXECUTE FUNCTION older();",
+        "parent",
+    );
+    let parent = |number: u64| {
+        let (fate, year) = if number.is_multiple_of(3) { ("stays", 2030) } else { ("goes", 2020) };
+        format!("{number}, '{year}-01-01 00:00:00', '{fate}'")
+    };
+    site.database.insert("parents", &(1..=4_000).map(parent).collect::<Vec<_>>());
+    // With the note of the last parent that goes, another one comes to be due, before the first.
+    site.database.sql("INSERT INTO notes VALUES (3999, 4000, 'goes');");
+    assert_eq!(site.database.count("parents", "fate = 'goes'"), 2_667);
+    let run = site.program(&["run", "it"]);
+    assert_eq!((run.exit, run.steps("parents", "/rows")), (0, 2_668), "{run:#?}");
+    assert_eq!(site.database.count("parents", "id = 3999"), 0);
+}

@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::{Catalog, Table};
+use super::{Catalog, FkAction, Table};
 
 /// How a line about a foreign key on another table begins.
 const REFERENCE: &str = "reference from ";
 
-/// Whether, by its picture, any table refers to this one.
-pub fn is_referred_to(picture: &str) -> bool {
-    picture.lines().any(|line| line.starts_with(REFERENCE))
+/// Whether, by its picture, a deletion here changes rows of other tables: a foreign key on one of them does more than to
+/// refuse it.
+pub fn reaches_further(picture: &str) -> bool {
+    let refuses = |line: &str| {
+        let ends = [FkAction::NoAction, FkAction::Restrict].map(|action| format!("|{action:?}|"));
+        ends.iter().any(|end| line.trim_end_matches(char::is_alphabetic).ends_with(end))
+    };
+    picture.lines().any(|line| line.starts_with(REFERENCE) && !refuses(line))
 }
 
 impl Table {
@@ -94,5 +99,25 @@ impl Catalog {
             text.push_str(&key);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_only_refuses_reaches_no_further() {
+        let picture = |actions: &[&str]| -> String {
+            let lines =
+                actions.iter().map(|action| format!("\n{REFERENCE}`notes`|([\"|NoAction|\"], [\"id\"])|{action}"));
+            std::iter::once("`people`|…".to_owned()).chain(lines).collect()
+        };
+        for refuses in [&[][..], &["NoAction|true"], &["Restrict|false", "NoAction|true"]] {
+            assert!(!reaches_further(&picture(refuses)), "{refuses:?}");
+        }
+        for reaches in [&["Cascade|true"][..], &["NoAction|true", "SetNull|true"], &["SetDefault|false"]] {
+            assert!(reaches_further(&picture(reaches)), "{reaches:?}");
+        }
     }
 }

@@ -16,7 +16,7 @@ mod sqlite_ddl;
 mod sqlite_sql;
 mod table;
 
-pub use fingerprint::is_referred_to;
+pub use fingerprint::reaches_further;
 pub use table::{
     Check, Column, FkAction, ForeignKey, Index, Partition, Privileges, Table, TableKind, Timing, Trigger, TypeClass,
 };
