@@ -8,6 +8,7 @@ use crate::graph::due::unfinished;
 use crate::graph::ties::within;
 use crate::graph::{Graph, Node};
 use crate::redact::Sealed;
+use crate::store::catalog::{Column, TypeClass};
 use crate::store::target::key_list::Together;
 use crate::store::target::statements::{self, Read};
 use crate::store::target::{Expr, Keys, Operand};
@@ -50,6 +51,8 @@ pub(super) struct Choice<'t> {
     /// What the rows of a batch are locked under: with ties, also the rows that other rules make due.
     pub locked: Expr,
     layout: Layout,
+    /// What links from below refer to is told by the same text there as here.
+    alike: bool,
 }
 
 /// Which columns are read, each once, and where the values are that a batch needs.
@@ -77,6 +80,14 @@ impl Layout {
     }
 }
 
+/// Whether PostgreSQL writes a value of one column in an array as it would one of the other that is equal to it. A `char(10)`
+/// is filled up with blanks there, and a boolean is one letter.
+fn are_told_alike(one: &Column, other: &Column) -> bool {
+    let integers = [one, other].iter().all(|column| matches!(column.class, TypeClass::Integer { .. }));
+    let texts = [one, other].iter().all(|column| matches!(column.sql_type.as_str(), "text" | "character varying"));
+    one.sql_type.as_str() == other.sql_type.as_str() || integers || texts
+}
+
 /// The values at these places; `None` when one of them is NULL.
 fn pick(row: &Row, places: &[usize]) -> Option<Vec<Sealed>> {
     places.iter().map(|place| row.get(*place).cloned().flatten()).collect()
@@ -101,7 +112,9 @@ impl<'t> Choice<'t> {
         let tied = task.ties.as_ref().filter(|_| within(node).next().is_some());
         let locked = tied.and_then(|ties| ties.may_go(graph, node, &scope));
         let locked = locked.map_or_else(|| visited.clone(), |may_go| may_go.and(unfinished(node, &scope)));
-        Self { node, order, visited, locked, layout }
+        let links = task.branches.iter().filter_map(|branch| branch.path.last()).flat_map(|edge| &edge.columns);
+        let alike = links.into_iter().all(|(own, theirs)| are_told_alike(own, theirs));
+        Self { node, order, visited, locked, layout, alike }
     }
 
     /// The next keys in order, with the values that links from below refer to.
@@ -119,7 +132,8 @@ impl<'t> Choice<'t> {
     /// Whether rows can be locked by the statement that chooses them: on PostgreSQL, which locks the rows that it gives and no
     /// others, and as long as no row brings others of its table along. Their keys stay with the database, together.
     pub fn locks(&self) -> bool {
-        self.node.backend == Backend::Postgres && self.layout.ends.is_empty() && self.layout.columns.len() <= 32
+        let together = self.alike && self.layout.ends.is_empty() && self.layout.columns.len() <= 32;
+        self.node.backend == Backend::Postgres && together
     }
 
     /// The same, locked, as so many lists of that size at most: in a transaction, behind the gate.

@@ -3,7 +3,7 @@
 //! **Invariant.** The keys of a list are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen before it, the batch is rolled back and chosen anew. On
 //! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them, and quick lists
-//! share a transaction, each removed whole. A child goes only because one of these locked rows is its ancestor. A parent
+//! share a transaction where none changes what another was chosen by, each removed whole. A child goes only because one of these locked rows is its ancestor. A parent
 //! with more children than a batch loses them in several transactions, itself last, and each of these loses its own
 //! before it goes. Rows of one table that are tied to one another (`goes_with`) go in one transaction. Tests:
 //! `conformance::families`, `conformance::lists`, `conformance::keys`, `killed`.
@@ -14,7 +14,7 @@ use std::time::Instant;
 use super::batch::{self, Committed, Part, Undone};
 use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
-use super::last_look::LastLook;
+use super::last_look::{LastLook, touches_nothing_else};
 use super::look::{self, Look, MOST_CHILDREN, MOST_FILES, ROOT};
 use super::pace::Throttle;
 use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
@@ -47,6 +47,8 @@ struct Walk<'t> {
     throttle: Throttle,
     /// Rows are chosen in the transaction in which they go.
     at_once: bool,
+    /// Removing a list changes nothing that another list was chosen by, so several may go in one transaction.
+    shares: bool,
     /// In the transaction in which they go, the children of so many batches are counted before.
     counted: u32,
     last_look: LastLook,
@@ -90,13 +92,13 @@ fn walk(
     // Without an index the search for the next rows may take long, and no transaction waits for it.
     let at_once = unfiled && indexed.is_some() && choice.locks();
     let along: Vec<&Node> = task.branches.iter().filter_map(|branch| graph.node(&branch.data)).collect();
-    // Where a row waits for others of its table, a pass may leave it to the next.
-    let last_look = if at_once && node.self_link().is_none() && task.ties.is_none() {
-        LastLook::begin(context, conn, node, &along)?
-    } else {
-        LastLook::always()
-    };
-    let mut walk = Walk { task, node, graph, choice, throttle, at_once, counted: 0, last_look };
+    // Where a row waits for others of its table, a pass may leave it to the next; and what is not deleted but changed may
+    // be due for that.
+    let deletes = task.branches.iter().all(|branch| branch.action == Action::Delete);
+    let apart = at_once && deletes && node.self_link().is_none() && task.ties.is_none();
+    let last_look = if apart { LastLook::begin(context, conn, node, &along)? } else { LastLook::always() };
+    let shares = apart && touches_nothing_else(node, &along);
+    let mut walk = Walk { task, node, graph, choice, throttle, at_once, shares, counted: 0, last_look };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
         if let Some(halt) = walk.pass(context, conn, done)? {
@@ -225,8 +227,9 @@ impl Walk<'_> {
         let access = if uncounted { Access::Brief } else { Access::ReadWrite };
         let committed = batch::transact_in(shared, conn, self.task, self.node, (&id, access), |conn| {
             let began = Instant::now();
-            let most = (if uncounted { self.throttle.parts() } else { 1 }, self.throttle.size());
+            let most = (if uncounted && self.shares { self.throttle.parts() } else { 1 }, self.throttle.size());
             let mut next = self.choice.lock_next(conn, after, most).map_err(Undone::Failed)?.into_iter();
+            let chose = began.elapsed();
             seen = match next.next() {
                 Some(chosen) if uncounted => Look::Batch(Box::new(chosen)),
                 Some(chosen) => {
@@ -238,7 +241,7 @@ impl Walk<'_> {
             let Look::Batch(chosen) = &mut seen else { return Err(Undone::Again) };
             let mut parts = self.families(shared, conn, chosen, &[])?;
             for another in next {
-                if !self.throttle.has_room(began.elapsed(), lists) {
+                if !self.throttle.has_room(chose, began.elapsed() - chose, lists) {
                     break;
                 }
                 let removed = self.families(shared, conn, &another, &[])?;

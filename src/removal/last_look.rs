@@ -29,10 +29,9 @@ pub(super) struct LastLook {
 }
 
 impl LastLook {
-    /// Before the first batch of a walk over rows that take rows of these other entries along.
+    /// Before the first batch of a walk over rows that take rows of these other entries along, which are deleted too.
     pub fn begin(context: &Context<'_>, conn: &mut Conn, node: &Node, along: &[&Node]) -> Result<Self, RemovalError> {
-        let alone = node.fate == Fate::Delete && along.iter().chain([&node]).all(|node| changes_nothing_else(node));
-        let began = if alone { conn.quiet_moment()? } else { None };
+        let began = if touches_nothing_else(node, along) { conn.quiet_moment()? } else { None };
         let gated = context.ledgers.get(&node.store).copied().unwrap_or_default();
         Ok(Self { began, gated, wrote: 0 })
     }
@@ -61,6 +60,11 @@ impl LastLook {
         }
         Ok(!conn.rows(&statements::any(node.backend, &node.at, rows))?.is_empty())
     }
+}
+
+/// Whether rows of a table, deleted with rows of these other entries, are all that is changed by that.
+pub(super) fn touches_nothing_else(node: &Node, along: &[&Node]) -> bool {
+    node.fate == Fate::Delete && along.iter().chain([&node]).all(|node| changes_nothing_else(node))
 }
 
 /// Whether PostgreSQL does to the rows of this table what it is told, and nothing else by that: no trigger, rule or foreign

@@ -110,17 +110,19 @@ impl Throttle {
     }
 
     /// How many parts of that size a transaction may have: as many as take no longer than is aimed at, by what the last
-    /// ones took. A part that had to become smaller goes alone.
+    /// ones took. A part that had to become smaller goes alone, as does each where somebody asked for a pause between them.
     pub fn parts(&self) -> u32 {
         let by_time = self.pace.target_on(self.backend).as_secs_f64() / self.part.as_secs_f64().max(0.001);
         let by_pace = self.pace.rows_per_second.unwrap_or(u64::MAX) / self.size.max(1);
         let parts = (by_time as u64).min(by_pace).clamp(1, MOST_PARTS);
-        if self.size < self.largest { 1 } else { parts as u32 }
+        let alone = self.size < self.largest || self.pace.pause.is_some_and(|pause| !pause.is_zero());
+        if alone { 1 } else { parts as u32 }
     }
 
-    /// Whether there is time for one more in a transaction of which so many parts have taken so long.
-    pub fn has_room(&self, took: Duration, parts: u32) -> bool {
-        took + took / parts.max(1) <= self.pace.target_on(self.backend)
+    /// Whether there is time for one more in a transaction that began with something for all parts, and of which so many
+    /// have taken so long since.
+    pub fn has_room(&self, before: Duration, took: Duration, parts: u32) -> bool {
+        before + took + took / parts.max(1) <= self.pace.target_on(self.backend)
     }
 
     /// Takes note of a committed batch: `took` is the time of its transaction.
@@ -218,5 +220,28 @@ mod tests {
             throttle.committed(throttle.size(), Duration::from_millis(5));
         }
         assert_eq!(throttle.size(), FIRST);
+    }
+
+    #[test]
+    fn quick_parts_share_a_transaction() {
+        let mut throttle = throttle();
+        assert_eq!(throttle.parts(), 1, "of the first nothing is known");
+        throttle.committed(FIRST, Duration::from_millis(20));
+        assert_eq!(throttle.parts(), 2);
+        let has_room =
+            |before, took, parts| throttle.has_room(Duration::from_millis(before), Duration::from_millis(took), parts);
+        assert!(has_room(0, 24, 1) && !has_room(0, 26, 1) && has_room(0, 33, 2) && !has_room(0, 34, 2));
+        assert!(has_room(30, 2, 1) && !has_room(30, 11, 1), "what is for all parts is not one part's time");
+        throttle.committed_in_parts(3 * FIRST, Duration::from_millis(45), 3);
+        assert_eq!((throttle.size(), throttle.parts()), (FIRST, 3));
+        throttle.committed_in_parts(3 * FIRST, Duration::from_micros(300), 3);
+        assert_eq!(u64::from(throttle.parts()), MOST_PARTS);
+        throttle.pace.rows_per_second = Some(2 * FIRST + 1);
+        assert_eq!(throttle.parts(), 2, "no more than go in a second");
+        throttle.pace.pause = Some(Duration::from_millis(1));
+        assert_eq!(throttle.parts(), 1, "a pause stands between parts");
+        throttle.pace.pause = None;
+        throttle.halve();
+        assert_eq!(throttle.parts(), 1, "what had to become smaller goes alone");
     }
 }

@@ -37,10 +37,8 @@ pub(super) fn tied_to(node: &Node, rows: &[Ends]) -> Expr {
 /// The keys in the order in which they can be removed. MySQL looks at foreign keys row by row, so there a row goes before
 /// the one that it refers to; the others look at the end of the statement.
 pub(super) fn layers(node: &Node, keys: &Keys, ends: &[Ends]) -> Vec<Keys> {
-    if node.backend != Backend::Mysql || within(node).next().is_none() {
-        return vec![keys.clone()];
-    }
-    let keys = keys.listed();
+    let in_order = node.backend == Backend::Mysql && within(node).next().is_some();
+    let Some(keys) = keys.listed().filter(|_| in_order) else { return vec![keys.clone()] };
     let mut left: Vec<usize> = (0..keys.len()).collect();
     let mut layers = Vec::new();
     while !left.is_empty() {

@@ -92,35 +92,80 @@ fn nothing_belongs_to_a_null() {
     site.purge("it");
 }
 
-/// Quick lists share a transaction, which is told in the ledger as one batch; the rows that it did not get to are found by
-/// the next one, and a list is no longer than a thousand.
+/// A `char` is filled up with blanks, in an array too; the `text` that is equal to it is not.
+#[test]
+fn children_that_are_equal_by_another_type_go_too() {
+    for (parents, notes) in [("char(12)", "text"), ("boolean", "boolean"), ("int", "bigint"), ("varchar(9)", "text")] {
+        let site = site(
+            &format!("CREATE TABLE parents (k {parents} PRIMARY KEY, at {{civil}}, fate {{text}});"),
+            &format!("CREATE TABLE notes (id {{big}} PRIMARY KEY, k {notes}, fate {{text}});"),
+            "k",
+        );
+        site.database.sql(
+            "INSERT INTO parents VALUES ('1', '2020-01-01 00:00:00', 'goes'), ('0', '2030-01-01 00:00:00', 'stays');
+             INSERT INTO notes VALUES (1, '1', 'goes'), (2, '0', 'stays'), (3, NULL, 'stays');",
+        );
+        let plan = site.purge("it");
+        assert_eq!(plan.steps("notes", "/rows"), 1, "{parents} {notes}: {plan:#?}");
+    }
+}
+
+/// A reply that goes with its thread may have no time of its own, by which the lists are in order.
+#[test]
+fn a_reply_without_a_time_goes_with_its_thread() {
+    let schema = "CREATE TABLE posts (id {big} PRIMARY KEY, at {civil}, reply_to {big}, fate {text});
+                  CREATE INDEX posts_at ON posts (at); CREATE INDEX posts_of ON posts (reply_to);";
+    let posts = format!("time = {}\nbelongs_to = {{ data = \"posts\", by = \"reply_to\" }}", civil(Db::Postgres));
+    let site = Site::new(Db::Postgres, schema, &["posts"], &[entry("posts", &posts), job("posts", "")].concat());
+    site.database.sql(
+        "INSERT INTO posts VALUES (1, '2020-01-01 00:00:00', NULL, 'goes'), (2, NULL, 1, 'goes'), (3, '2020-02-01 00:00:00', 2, 'goes'),
+           (4, NULL, NULL, 'stays'), (5, NULL, 4, 'stays'), (6, '2030-01-01 00:00:00', NULL, 'stays'), (7, NULL, 6, 'stays');",
+    );
+    site.purge("it");
+}
+
+/// A reply that is unlinked may be due for that, at a place that the lists have passed.
+#[test]
+fn what_is_unlinked_may_be_due_for_that() {
+    let schema = "CREATE TABLE posts (id {big} PRIMARY KEY, at {civil}, reply_to {big}, fate {text});
+                  CREATE INDEX posts_at ON posts (at); CREATE INDEX posts_of ON posts (reply_to);";
+    let posts = format!("time = {}\nunlink = {{ data = \"posts\", by = \"reply_to\" }}", civil(Db::Postgres));
+    let threads = job("posts", "where = { reply_to = { null = true } }");
+    let site = Site::new(Db::Postgres, schema, &["posts"], &[entry("posts", &posts), threads].concat());
+    site.database.sql(
+        "INSERT INTO posts VALUES (1, '2020-01-02 00:00:00', NULL, 'goes'), (2, '2020-01-01 00:00:00', 1, 'goes'),
+           (3, '2030-01-01 00:00:00', 1, 'stays'), (4, '2020-01-01 00:00:00', 3, 'stays');",
+    );
+    let run = site.program(&["run", "it"]);
+    assert_eq!((run.exit, site.fated("goes"), site.fated("stays")), (0, 0, 2), "{run:#?}");
+}
+
+/// Quick lists share a transaction, which is told in the ledger as one batch.
 #[test]
 fn quick_lists_share_a_transaction() {
-    let site = site(
-        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text}); CREATE TABLE lists (parents {big});
-         CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS
-             'BEGIN INSERT INTO lists SELECT count(*) FROM gone; RETURN NULL; END';
-         CREATE TRIGGER told AFTER DELETE ON parents REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION told();",
-        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
-        "parent",
-    );
-    let parent = |number| {
-        let (fate, year) = fate(number);
-        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
-    };
-    site.database.insert("parents", &(0..12_150).map(parent).collect::<Vec<_>>());
-    let note = |number: u64| {
-        let parent = number * 9 + number % 2;
-        format!("{number}, {parent}, '{}'", fate(parent).0)
-    };
-    site.database.insert("notes", &(0..1_350).map(note).collect::<Vec<_>>());
-    site.purge("it");
-    let number = |sql: &str| -> u64 { site.database.sql(sql)[0].trim().parse().unwrap() };
-    assert_eq!(number("SELECT sum(parents) FROM lists;"), 8_100);
-    assert!(number("SELECT max(parents) FROM lists;") <= 1_000);
-    let batches = number("SELECT count(*) FROM retentiond_ledger WHERE data = 'parents';");
-    let lists = number("SELECT count(*) FROM lists WHERE parents > 0;");
-    assert!(batches < lists, "{batches} batches of {lists} lists");
+    // On a busy machine none may be quick.
+    let shared = (0..5).any(|_| {
+        let site = site(
+            "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text});",
+            "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
+            "parent",
+        );
+        let parent = |number| {
+            let (fate, year) = fate(number);
+            format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
+        };
+        site.database.insert("parents", &(0..12_150).map(parent).collect::<Vec<_>>());
+        let note = |number: u64| {
+            let parent = number * 9 + number % 2;
+            format!("{number}, {parent}, '{}'", fate(parent).0)
+        };
+        site.database.insert("notes", &(0..1_350).map(note).collect::<Vec<_>>());
+        site.purge("it");
+        let number = |sql: &str| -> u64 { site.database.sql(sql)[0].trim().parse().unwrap() };
+        assert_eq!(number("SELECT sum(row_count) FROM retentiond_ledger WHERE data = 'parents';"), 8_100);
+        number("SELECT max(row_count) FROM retentiond_ledger WHERE data = 'parents';") > 1_000
+    });
+    assert!(shared, "each list had a transaction of its own");
 }
 
 /// What a trigger of the children moves behind the lists goes too: nobody else wrote to the server, but the look is not left

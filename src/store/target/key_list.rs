@@ -34,11 +34,11 @@ impl Keys {
         self.len() == 0
     }
 
-    /// The keys that are known here, which those of arrays are not.
-    pub fn listed(&self) -> &[Vec<Sealed>] {
+    /// The keys one by one, where they are known here.
+    pub fn listed(&self) -> Option<&[Vec<Sealed>]> {
         match self {
-            Self::Listed(keys) => keys,
-            Self::Arrays(..) => &[],
+            Self::Listed(keys) => Some(keys),
+            Self::Arrays(..) => None,
         }
     }
 }
@@ -63,7 +63,7 @@ pub struct Together<'a> {
 pub struct Found {
     /// For each list of places: the keys.
     pub keys: Vec<Keys>,
-    /// The last row's values of the columns that order them.
+    /// The last row's values of the columns that order them; none when one of them is NULL.
     pub last: Vec<Sealed>,
 }
 
@@ -107,10 +107,10 @@ impl Together<'_> {
         let places: Vec<usize> = self.places().collect();
         let list = |(values, first): (&[Option<Sealed>], u64)| {
             let rows = rows.saturating_sub(first).min(self.size);
-            let values = values.iter().cloned().collect::<Option<Vec<_>>>().filter(|_| rows > 0)?;
-            let array = |place: &usize| values.get(places.iter().position(|known| known == place)?).cloned();
+            let (arrays, last) = values.split_at_checked(places.len()).filter(|_| rows > 0)?;
+            let array = |place: &usize| arrays.get(places.iter().position(|known| known == place)?)?.clone();
             let keys = |places: &Vec<usize>| Some(Keys::Arrays(places.iter().map(array).collect::<Option<_>>()?, rows));
-            let last = values.get(places.len()..)?.to_vec();
+            let last = last.iter().cloned().collect::<Option<Vec<_>>>().unwrap_or_default();
             Some(Found { keys: self.keys.iter().map(keys).collect::<Option<_>>()?, last })
         };
         let width = (places.len() + self.read.order.len()).max(1);

@@ -126,10 +126,8 @@ pub(super) fn write_tuple(stmt: &mut Stmt, columns: &[Operand]) {
 
 fn write_list(stmt: &mut Stmt, backend: Backend, columns: &[Operand], keys: &Keys) {
     let keys = match keys {
-        Keys::Arrays(arrays, rows) if *rows > 0 => {
-            return write_known(stmt, columns, arrays);
-        }
-        keys => keys.listed(),
+        Keys::Arrays(arrays, _) => return write_known(stmt, columns, arrays),
+        Keys::Listed(keys) => keys,
     };
     if keys.is_empty() {
         stmt.sql("1 = 0");
@@ -204,7 +202,7 @@ fn write_arrays(stmt: &mut Stmt, columns: &[Operand], array: impl Fn(usize) -> O
 
 /// `c = ANY(…)` of an array that the planner does not look into: of each of its values it would estimate how many rows have it,
 /// which takes longer than finding some of them. It takes the array to have ten values, so it finds rows by them, and by one
-/// plan for all lists.
+/// plan for all lists: the bounds of their time, which could lead it astray, are hidden from it beside keys.
 fn write_known(stmt: &mut Stmt, columns: &[Operand], arrays: &[Sealed]) {
     let ([column], [array]) = (columns, arrays) else {
         return write_arrays(stmt, columns, |position| arrays.get(position).map(|array| array.expose().clone()));
