@@ -73,7 +73,7 @@ pub(crate) struct Throttle {
     pace: Pace,
     backend: Backend,
     size: u64,
-    /// What a part of a batch took last; most batches are one.
+    /// What a part of a batch takes, by the last ones; most batches are one.
     part: Duration,
     largest: u64,
     smallest: u64,
@@ -137,8 +137,10 @@ impl Throttle {
         let parts = parts.max(1);
         let target = self.pace.target_on(self.backend).as_secs_f64();
         let least = if rows / u64::from(parts) <= SMALL { 1.0 } else { 0.25 };
-        self.part = took / parts;
-        let factor = (target / self.part.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
+        let each = took / parts;
+        // One that was slow says little of the next; the clock is looked at before each further part as well.
+        self.part = each.min((self.part + each) / 2);
+        let factor = (target / each.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
         self.size = ((self.size as f64 * factor) as u64).clamp(self.smallest.min(self.largest), self.largest);
     }
 
@@ -232,6 +234,10 @@ mod tests {
             |before, took, parts| throttle.has_room(Duration::from_millis(before), Duration::from_millis(took), parts);
         assert!(has_room(0, 24, 1) && !has_room(0, 26, 1) && has_room(0, 33, 2) && !has_room(0, 34, 2));
         assert!(has_room(30, 2, 1) && !has_room(30, 11, 1), "what is for all parts is not one part's time");
+        throttle.committed(FIRST, Duration::from_millis(28));
+        assert_eq!(throttle.parts(), 2, "a slow one is no reason yet");
+        throttle.committed(FIRST, Duration::from_millis(28));
+        assert_eq!(throttle.parts(), 1, "two are");
         throttle.committed_in_parts(3 * FIRST, Duration::from_millis(45), 3);
         assert_eq!((throttle.size(), throttle.parts()), (FIRST, 3));
         throttle.committed_in_parts(3 * FIRST, Duration::from_micros(300), 3);
