@@ -122,14 +122,20 @@ impl Purger {
 }
 
 /// Waits for the end of a run and reads what it says.
-pub fn finish(begun: Instant, mut child: Child) -> Run {
-    let mut peak_kib = 0;
-    while child.try_wait().expect("the child is ours").is_none() {
-        peak_kib = peak_memory(child.id()).unwrap_or(peak_kib);
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let wall = begun.elapsed().as_secs_f64();
+pub fn finish(begun: Instant, child: Child) -> Run {
+    let pid = child.id();
+    // Seldom: the machine has two cores, and the run and its server are at work on both.
+    let watch = std::thread::spawn(move || {
+        let mut peak_kib = 0;
+        while let Some(kib) = peak_memory(pid) {
+            peak_kib = kib;
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        peak_kib
+    });
     let output = child.wait_with_output().expect("the run ended");
+    let wall = begun.elapsed().as_secs_f64();
+    let peak_kib = watch.join().expect("the watch ends with the run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the run failed: {said}{}", String::from_utf8_lossy(&output.stdout));
     let answer: Value = serde_json::from_slice(&output.stdout).expect("the run answers in JSON");
@@ -145,7 +151,7 @@ pub fn finish(begun: Instant, mut child: Child) -> Run {
     }
 }
 
-/// The most memory that a process has had resident, as the kernel counts it.
+/// The most memory that a process has had resident, as the kernel counts it; none of one that has ended.
 fn peak_memory(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
