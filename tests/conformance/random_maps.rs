@@ -37,6 +37,8 @@ struct Entry {
     purged: bool,
     /// A row without its flag is expired at once.
     requires: bool,
+    /// Its time has an index, by which PostgreSQL chooses and locks lists in one statement.
+    indexed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +76,7 @@ impl Entry {
             unlink: None,
             purged,
             requires: purged && random.below(4) == 0,
+            indexed: random.coin(),
         };
         let typed = |random: &mut Random| random.below(4) == 0;
         for column in ["p", "o"] {
@@ -246,7 +249,7 @@ impl Case {
                  q {{big}}, note {{text}}, fate {{text}}{keys});"
             )
             .unwrap();
-            for column in COLUMNS {
+            for column in COLUMNS.into_iter().chain(entry.indexed.then_some("at")) {
                 writeln!(sql, "CREATE INDEX e{index}_{column} ON e{index} ({column});").unwrap();
             }
         }
