@@ -130,7 +130,8 @@ impl<'t> Choice<'t> {
     }
 
     /// Whether rows can be locked by the statement that chooses them: on PostgreSQL, which locks the rows that it gives and no
-    /// others, and as long as no row brings others of its table along. Their keys stay with the database, together.
+    /// others, and as long as no row brings others of its table along. Their keys stay with the database, together, so long
+    /// as there are names for all columns.
     pub fn locks(&self) -> bool {
         let together = self.alike && self.layout.ends.is_empty() && self.layout.columns.len() <= 32;
         self.node.backend == Backend::Postgres && together

@@ -3,10 +3,11 @@
 //! **Invariant.** The keys of a list are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen before it, the batch is rolled back and chosen anew. On
 //! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them, and quick lists
-//! share a transaction where none changes what another was chosen by, each removed whole. A child goes only because one of these locked rows is its ancestor. A parent
-//! with more children than a batch loses them in several transactions, itself last, and each of these loses its own
-//! before it goes. Rows of one table that are tied to one another (`goes_with`) go in one transaction. Tests:
-//! `conformance::families`, `conformance::lists`, `conformance::keys`, `killed`.
+//! share a transaction where none changes what another was chosen by, each removed whole. A child goes only because one
+//! of these locked rows is its ancestor. A parent with more children than a batch loses them in several transactions,
+//! itself last, and each of these loses its own before it goes. Rows of one table that are tied to one another
+//! (`goes_with`) go in one transaction. Tests: `conformance::families`, `conformance::lists`, `conformance::keys`,
+//! `killed`.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -16,7 +16,7 @@ use crate::store::{Backend, Stmt, TextRow};
 pub enum Keys {
     /// One by one, each with a value for each column.
     Listed(Vec<Vec<Sealed>>),
-    /// An array for each column, as PostgreSQL writes it.
+    /// An array for each column, as PostgreSQL writes it, and of how many rows; a value may be NULL there.
     Arrays(Vec<Sealed>, u64),
 }
 
