@@ -97,8 +97,12 @@ pub(crate) fn transact_in(
         Ok(parts) => {
             let counts = parts.iter().map(|part| (&part.data, part.action.as_str(), part.rows, part.files));
             context.permit.trail().done(context.batches, counts);
-            if ledger && parts.iter().any(|part| part.rows > 0) {
+            let removed = parts.iter().any(|part| part.rows > 0);
+            if ledger && removed {
                 context.permit.committed(&node.store, id);
+            }
+            if ledger || removed {
+                context.watch.note(&node.store);
             }
             Ok(Some(Committed { parts, took }))
         }

@@ -4,7 +4,8 @@
 //! column, a trigger or a cascading key that comes while batches run would make it do something else, so the run stops,
 //! as failed, and the next one makes a new plan. The catalog is looked at before the first batch in a store and again
 //! each second ([`EVERY`]), less often where it is large, and after a batch that the database refused: what it refused
-//! may have been a column that is gone. Tests: `schema_changes`.
+//! may have been a column that is gone. It is not read again where nobody but the run's own batches has written anything to
+//! the whole server since ([`Moment`]). Tests: `schema_changes`, `store_connections::who_writes_to_postgresql_is_seen`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::graph::{Graph, Node};
 use crate::names::{DataName, StoreName};
 use crate::store::Conn;
 use crate::store::catalog::Catalog;
+use crate::store::quiet::Moment;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,24 +25,53 @@ const SHARE: u32 = 20;
 /// Between two looks at most, however long one takes.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// When each store's catalog is looked at next, and for which tables it was looked at.
+/// What is known of each store's catalog.
 #[derive(Default)]
-pub struct Watch(RefCell<BTreeMap<StoreName, (Instant, BTreeSet<DataName>)>>);
+pub struct Watch(RefCell<BTreeMap<StoreName, Known>>);
+
+/// What is known of a catalog.
+#[derive(Clone)]
+struct Known {
+    /// When it is looked at next.
+    next: Instant,
+    /// For which tables it was looked at.
+    seen: BTreeSet<DataName>,
+    /// When it was read, if nobody was writing then.
+    quiet: Option<Moment>,
+    /// How many batches have surely written since.
+    wrote: u64,
+}
 
 impl Watch {
     /// Looks if it is time to, or if the task touches tables that were not looked at yet.
     pub(super) fn look(&self, conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<(), RemovalError> {
         let touched = touched(task);
-        let known = self.0.borrow().get(&node.store).cloned();
-        if known.as_ref().is_some_and(|(next, seen)| Instant::now() < *next && touched.is_subset(seen)) {
-            return Ok(());
-        }
+        let mut known = self.0.borrow().get(&node.store).cloned();
+        let covered = known.as_ref().is_some_and(|known| touched.is_subset(&known.seen));
         let started = Instant::now();
-        let seen: BTreeSet<DataName> = known.into_iter().flat_map(|(_, seen)| seen).chain(touched).collect();
+        if let Some(known) = known.as_mut().filter(|_| covered) {
+            if started < known.next {
+                return Ok(());
+            }
+            if known.is_untouched(conn)? {
+                known.next = started + EVERY;
+                self.0.borrow_mut().insert(node.store.clone(), known.clone());
+                return Ok(());
+            }
+        }
+        let seen: BTreeSet<DataName> = known.into_iter().flat_map(|known| known.seen).chain(touched).collect();
+        let quiet = conn.quiet_moment()?;
         look_at(conn, graph, node, &seen)?;
         let next = Instant::now() + EVERY.max(started.elapsed() * SHARE).min(LONGEST);
-        self.0.borrow_mut().insert(node.store.clone(), (next, seen));
+        self.0.borrow_mut().insert(node.store.clone(), Known { next, seen, quiet, wrote: 0 });
         Ok(())
+    }
+
+    /// A batch was committed that surely wrote to the store.
+    pub(super) fn note(&self, store: &StoreName) {
+        if let Some(known) = self.0.borrow_mut().get_mut(store) {
+            known.wrote += 1;
+        }
     }
 
     /// The error of a batch, or what has changed if that explains it.
@@ -54,6 +85,16 @@ impl Watch {
             Err(changed @ RemovalError::Doubt(_)) => changed,
             Ok(()) | Err(_) => error,
         }
+    }
+}
+
+impl Known {
+    /// Whether nobody can have changed the catalog since it was read.
+    fn is_untouched(&self, conn: &mut Conn) -> Result<bool, RemovalError> {
+        Ok(match self.quiet {
+            Some(moment) => moment.was_ours_alone(conn, self.wrote)?,
+            None => false,
+        })
     }
 }
 

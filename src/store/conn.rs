@@ -4,6 +4,7 @@
 //! wrapped back into a synchronous connection (the C client was seen to connect in plain text although TLS was asked
 //! for). An `enum` of the three and the macro `on!` compile the same code once per database.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use diesel::connection::SimpleConnection;
@@ -99,6 +100,8 @@ pub struct Conn {
     statement_millis: u32,
     /// Commits do not wait for the disk.
     hurried: bool,
+    /// Of all connections that this process ever made, which one this is.
+    pub(in crate::store) number: u64,
     /// How many transactions were made for nothing but to have earlier ones on disk.
     pub(in crate::store) flushes: u64,
     mariadb: Option<bool>,
@@ -111,6 +114,7 @@ pub struct Conn {
 
 impl Conn {
     pub(in crate::store) fn new(raw: Raw) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
         Self {
             raw,
             in_transaction: false,
@@ -118,6 +122,7 @@ impl Conn {
             abandoned: false,
             statement_millis: 0,
             hurried: false,
+            number: MADE.fetch_add(1, Ordering::Relaxed),
             flushes: 0,
             mariadb: None,
             scope: None,

@@ -11,20 +11,23 @@ use super::{Backend, Conn, Stmt, StoreError};
 /// A moment at which nobody was writing.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
+    /// The connection that saw it.
+    seen_by: u64,
     next: u64,
-    /// How often the connection that saw it had flushed the server's log, which takes a number too.
+    /// How often that had flushed the server's log, which takes a number too.
     flushes: u64,
 }
 
 impl Moment {
-    /// Whether, by the same connection, only our own transactions have written since: so many of them, each of which surely
-    /// did.
+    /// Whether only our own transactions have written since: so many of them, each of which surely did. Another connection
+    /// than the one that saw the moment cannot tell, so there the answer is no.
     ///
     /// # Errors
     /// When the server cannot be asked.
     pub fn was_ours_alone(self, conn: &mut Conn, wrote: u64) -> Result<bool, StoreError> {
         let taken = wrote + conn.flushes.saturating_sub(self.flushes);
-        Ok(conn.quiet_moment()?.is_some_and(|now| now.next.checked_sub(self.next) == Some(taken)))
+        let ours = |now: Self| now.seen_by == self.seen_by && now.next.checked_sub(self.next) == Some(taken);
+        Ok(conn.quiet_moment()?.is_some_and(ours))
     }
 }
 
@@ -39,7 +42,7 @@ impl Conn {
         }
         let rows = self.catalog_rows(&Stmt::new("SELECT CAST(txid_current_snapshot() AS text)"))?;
         let next = rows.first().and_then(|row| row.plain(0)).and_then(next);
-        Ok(next.map(|next| Moment { next, flushes: self.flushes }))
+        Ok(next.map(|next| Moment { seen_by: self.number, next, flushes: self.flushes }))
     }
 }
 

@@ -114,6 +114,7 @@ fn who_writes_to_postgresql_is_seen() {
     while {
         let began = quiet(&mut ours);
         ours.execute(&insert).unwrap();
+        assert!(!began.was_ours_alone(&mut other, 1).unwrap(), "another connection cannot tell");
         !began.was_ours_alone(&mut ours, 1).unwrap()
     } {}
     let began = quiet(&mut ours);
