@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::pace::Parts;
 use super::sets::{self, Ends};
 use super::{RemovalError, Task};
 use crate::graph::due::unfinished;
@@ -137,15 +138,15 @@ impl<'t> Choice<'t> {
         self.node.backend == Backend::Postgres && together
     }
 
-    /// The same, locked, as so many lists of that size at most: in a transaction, behind the gate.
+    /// The same, locked, as so many lists at most: in a transaction, behind the gate.
     pub fn lock_next(
         &self,
         conn: &mut Conn,
         after: Option<&[Sealed]>,
-        (lists, size): (u32, u64),
+        Parts { number, size }: Parts,
     ) -> Result<Vec<Chosen>, RemovalError> {
         let visited = self.visited.clone().knowing(conn.held_now());
-        let (condition, limit) = (&visited.within(self.from(after)), u64::from(lists) * size);
+        let (condition, limit) = (&visited.within(self.from(after)), u64::from(number) * size);
         let (columns, order) = (&self.layout.columns, &self.order);
         let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock: true };
         let keys: Vec<Vec<usize>> = self.layout.referred.iter().chain([&self.layout.key]).cloned().collect();

@@ -17,7 +17,7 @@ use super::chosen::{Choice, Chosen};
 use super::files::{Sorted, Trash, lock as lock_trash, sort_out};
 use super::last_look::{LastLook, touches_nothing_else};
 use super::look::{self, Look, MOST_CHILDREN, MOST_FILES, ROOT};
-use super::pace::Throttle;
+use super::pace::{Parts, Throttle};
 use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
 use super::sets;
 use super::windows::{blocked, note, open};
@@ -138,7 +138,7 @@ impl Walk<'_> {
             } else {
                 self.look(context, conn, after.as_deref())?
             };
-            let mut lists = 1;
+            let mut lists = Parts { number: 1, size: self.throttle.size() };
             let committed = match look {
                 Look::Moved => None,
                 Look::Removed(committed, last, removed) => {
@@ -224,11 +224,12 @@ impl Walk<'_> {
     ) -> Result<Look, RemovalError> {
         let id = batch::next_id(context);
         let (shared, mut seen, uncounted) = (&*context, Look::Moved, self.counted == 0);
-        let mut lists = 1;
+        let alone = Parts { number: 1, size: self.throttle.size() };
+        let most = if uncounted && self.shares { self.throttle.parts() } else { alone };
+        let mut lists = Parts { number: 1, ..most };
         let access = if uncounted { Access::Brief } else { Access::ReadWrite };
         let committed = batch::transact_in(shared, conn, self.task, self.node, (&id, access), |conn| {
             let began = Instant::now();
-            let most = (if uncounted && self.shares { self.throttle.parts() } else { 1 }, self.throttle.size());
             let mut next = self.choice.lock_next(conn, after, most).map_err(Undone::Failed)?.into_iter();
             let chose = began.elapsed();
             seen = match next.next() {
@@ -242,7 +243,7 @@ impl Walk<'_> {
             let Look::Batch(chosen) = &mut seen else { return Err(Undone::Again) };
             let mut parts = self.families(shared, conn, chosen, &[])?;
             for another in next {
-                if !self.throttle.has_room(chose, began.elapsed() - chose, lists) {
+                if !self.throttle.has_room(chose, began.elapsed() - chose, lists.number) {
                     break;
                 }
                 let removed = self.families(shared, conn, &another, &[])?;
@@ -250,7 +251,7 @@ impl Walk<'_> {
                     sum.rows += part.rows;
                 }
                 chosen.last = another.last;
-                lists += 1;
+                lists.number += 1;
             }
             Ok(parts)
         })?;

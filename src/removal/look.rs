@@ -7,6 +7,7 @@ use super::batch::Committed;
 use super::chosen::Chosen;
 use super::files::{Sorted, sort_out};
 use super::key_lists::LARGEST;
+use super::pace::Parts;
 use super::rows::file_rows;
 use super::{Context, RemovalError, Task};
 use crate::graph::{Graph, Node};
@@ -37,7 +38,7 @@ pub(super) enum Look {
     /// A batch.
     Batch(Box<Chosen>),
     /// A batch of so many lists that is gone already, up to this row.
-    Removed(Committed, Vec<Sealed>, u32),
+    Removed(Committed, Vec<Sealed>, Parts),
     /// Something moved; nothing was done.
     Moved,
 }

@@ -24,6 +24,8 @@ const SMALLEST: u64 = 1;
 const SMALL: u64 = 100;
 /// Most parts of a batch.
 const MOST_PARTS: u64 = 10;
+/// How much of the time that is aimed at parts are made to fit into: half of those that were to fill it would exceed it.
+const FILLED: f64 = 0.9;
 /// Where batches begin.
 const FIRST: u64 = 1_000;
 
@@ -68,12 +70,20 @@ impl Pace {
     }
 }
 
+/// The parts of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub number: u32,
+    /// Most rows of one.
+    pub size: u64,
+}
+
 /// The batch size and the debt of waiting for one walk over one store.
 pub(crate) struct Throttle {
     pace: Pace,
     backend: Backend,
     size: u64,
-    /// What a part of a batch takes, by the last ones; most batches are one.
+    /// What a part of that size takes, by the last ones; most batches are one.
     part: Duration,
     largest: u64,
     smallest: u64,
@@ -109,14 +119,22 @@ impl Throttle {
         self.size
     }
 
-    /// How many parts of that size a transaction may have: as many as take no longer than is aimed at, by what the last
-    /// ones took. A part that had to become smaller goes alone, as does each where somebody asked for a pause between them.
-    pub fn parts(&self) -> u32 {
-        let by_time = self.pace.target_on(self.backend).as_secs_f64() / self.part.as_secs_f64().max(0.001);
-        let by_pace = self.pace.rows_per_second.unwrap_or(u64::MAX) / self.size.max(1);
-        let parts = (by_time as u64).min(by_pace).clamp(1, MOST_PARTS);
+    /// How many parts a transaction may have, and how large ones: as many of [`Throttle::size`] as take no longer than is
+    /// aimed at, by what the last ones took; or one more, each a little smaller, where much of the time would be left. A
+    /// part that had to become smaller goes alone, as does each where somebody asked for a pause between them.
+    pub fn parts(&self) -> Parts {
         let alone = self.size < self.largest || self.pace.pause.is_some_and(|pause| !pause.is_zero());
-        if alone { 1 } else { parts as u32 }
+        if alone {
+            return Parts { number: 1, size: self.size };
+        }
+        let by_pace = self.pace.rows_per_second.unwrap_or(u64::MAX) / self.size.max(1);
+        let by_time = self.pace.target_on(self.backend).as_secs_f64() / self.part.as_secs_f64().max(0.001);
+        let (whole, filled) = (by_time.floor(), by_time * FILLED);
+        if filled - whole >= 0.5 && whole >= 1.0 && (whole as u64) < by_pace.min(MOST_PARTS) {
+            let number = whole as u32 + 1;
+            return Parts { number, size: (self.size as f64 * filled / f64::from(number)) as u64 };
+        }
+        Parts { number: (whole as u64).min(by_pace).clamp(1, MOST_PARTS) as u32, size: self.size }
     }
 
     /// Whether there is time for one more in a transaction that began with something for all parts, and of which so many
@@ -127,17 +145,17 @@ impl Throttle {
 
     /// Takes note of a committed batch: `took` is the time of its transaction.
     pub fn committed(&mut self, rows: u64, took: Duration) {
-        self.committed_in_parts(rows, took, 1);
+        self.committed_in_parts(rows, took, Parts { number: 1, size: self.size });
     }
 
-    /// The same of a batch of several parts, whose size is that of one of them.
-    pub fn committed_in_parts(&mut self, rows: u64, took: Duration, parts: u32) {
+    /// The same of a batch that had so many parts.
+    pub fn committed_in_parts(&mut self, rows: u64, took: Duration, parts: Parts) {
         self.rows += rows;
         self.refused = None;
-        let parts = parts.max(1);
+        let number = parts.number.max(1);
         let target = self.pace.target_on(self.backend).as_secs_f64();
-        let least = if rows / u64::from(parts) <= SMALL { 1.0 } else { 0.25 };
-        let each = took / parts;
+        let least = if rows / u64::from(number) <= SMALL { 1.0 } else { 0.25 };
+        let each = (took / number).mul_f64(self.size.max(1) as f64 / parts.size.max(1) as f64);
         // One that was slow says little of the next; the clock is looked at before each further part as well.
         self.part = each.min((self.part + each) / 2);
         let factor = (target / each.as_secs_f64().max(0.000_1)).clamp(least, 2.0);
@@ -227,27 +245,35 @@ mod tests {
     #[test]
     fn quick_parts_share_a_transaction() {
         let mut throttle = throttle();
-        assert_eq!(throttle.parts(), 1, "of the first nothing is known");
+        let whole = |number| Parts { number, size: FIRST };
+        assert_eq!(throttle.parts(), whole(1), "of the first nothing is known");
         throttle.committed(FIRST, Duration::from_millis(20));
-        assert_eq!(throttle.parts(), 2);
+        assert_eq!(throttle.parts(), whole(2));
         let has_room =
             |before, took, parts| throttle.has_room(Duration::from_millis(before), Duration::from_millis(took), parts);
         assert!(has_room(0, 24, 1) && !has_room(0, 26, 1) && has_room(0, 33, 2) && !has_room(0, 34, 2));
         assert!(has_room(30, 2, 1) && !has_room(30, 11, 1), "what is for all parts is not one part's time");
-        throttle.committed(FIRST, Duration::from_millis(28));
-        assert_eq!(throttle.parts(), 2, "a slow one is no reason yet");
-        throttle.committed(FIRST, Duration::from_millis(28));
-        assert_eq!(throttle.parts(), 1, "two are");
-        throttle.committed_in_parts(3 * FIRST, Duration::from_millis(45), 3);
-        assert_eq!((throttle.size(), throttle.parts()), (FIRST, 3));
-        throttle.committed_in_parts(3 * FIRST, Duration::from_micros(300), 3);
-        assert_eq!(u64::from(throttle.parts()), MOST_PARTS);
+        throttle.committed(FIRST, Duration::from_millis(40));
+        assert_eq!(
+            throttle.parts(),
+            Parts { number: 2, size: 750 },
+            "a slow one counts half, and two smaller ones fit"
+        );
+        throttle.committed_in_parts(1_500, Duration::from_millis(45), Parts { number: 2, size: 750 });
+        assert_eq!((throttle.size(), throttle.parts()), (FIRST, Parts { number: 2, size: 750 }), "they say the same");
+        throttle.committed(FIRST, Duration::from_millis(40));
+        assert_eq!(throttle.parts(), whole(1), "too little would be left for a second");
+        throttle.committed_in_parts(3 * FIRST, Duration::from_millis(45), whole(3));
+        assert_eq!((throttle.size(), throttle.parts()), (FIRST, whole(3)));
+        throttle.committed_in_parts(3 * FIRST, Duration::from_micros(300), whole(3));
+        assert_eq!(u64::from(throttle.parts().number), MOST_PARTS);
         throttle.pace.rows_per_second = Some(2 * FIRST + 1);
-        assert_eq!(throttle.parts(), 2, "no more than go in a second");
+        assert_eq!(throttle.parts(), whole(2), "no more than go in a second");
         throttle.pace.pause = Some(Duration::from_millis(1));
-        assert_eq!(throttle.parts(), 1, "a pause stands between parts");
+        assert_eq!(throttle.parts(), whole(1), "a pause stands between parts");
         throttle.pace.pause = None;
         throttle.halve();
-        assert_eq!(throttle.parts(), 1, "what had to become smaller goes alone");
+        let half = Parts { number: 1, size: FIRST / 2 };
+        assert_eq!(throttle.parts(), half, "what had to become smaller goes alone");
     }
 }
