@@ -23,6 +23,8 @@ const LARGEST_SET: u64 = 10_000;
 /// The rows chosen for a batch.
 pub(super) struct Chosen {
     pub keys: Keys,
+    /// Where they lie, if the transaction that has locked them may go by that.
+    pub tids: Option<Sealed>,
     /// For each branch: the values of the root's columns that its last link refers to.
     pub referred: Vec<Keys>,
     /// The files of the root's own rows and of branches.
@@ -34,6 +36,16 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// The rows, in parts that can be removed one after the other, and how many each has.
+    pub fn parts(&self, node: &Node) -> Vec<(Expr, u64)> {
+        if let Some(tids) = &self.tids {
+            return vec![(Expr::Tids(tids.clone()), self.keys.len())];
+        }
+        let key = node.key_operands(&node.own());
+        let layers = sets::layers(node, &self.keys, &self.ends).into_iter();
+        layers.map(|keys| (Expr::KeyIn(key.clone(), keys.clone()), keys.len())).collect()
+    }
+
     /// The keys of a branch's rows whose files were moved.
     pub fn listed(&self, index: usize) -> Vec<Vec<Sealed>> {
         self.files.iter().find(|(at, _)| *at == index).map(|(_, sorted)| sorted.keys.clone()).unwrap_or_default()
@@ -54,6 +66,8 @@ pub(super) struct Choice<'t> {
     layout: Layout,
     /// What links from below refer to is told by the same text there as here.
     alike: bool,
+    /// Rows are removed by where they lie: they have no heirs, and nothing that goes before them changes them.
+    pub by_tid: bool,
 }
 
 /// Which columns are read, each once, and where the values are that a batch needs.
@@ -115,7 +129,7 @@ impl<'t> Choice<'t> {
         let locked = locked.map_or_else(|| visited.clone(), |may_go| may_go.and(unfinished(node, &scope)));
         let links = task.branches.iter().filter_map(|branch| branch.path.last()).flat_map(|edge| &edge.columns);
         let alike = links.into_iter().all(|(own, theirs)| are_told_alike(own, theirs));
-        Self { node, order, visited, locked, layout, alike }
+        Self { node, order, visited, locked, layout, alike, by_tid: false }
     }
 
     /// The next keys in order, with the values that links from below refer to.
@@ -150,11 +164,12 @@ impl<'t> Choice<'t> {
         let (columns, order) = (&self.layout.columns, &self.order);
         let read = Read { table: &self.node.at, columns, lookups: &[], condition, order, skip: 0, limit, lock: true };
         let keys: Vec<Vec<usize>> = self.layout.referred.iter().chain([&self.layout.key]).cloned().collect();
-        let together = Together { read, keys: &keys, size };
+        let together = Together { read, keys: &keys, size, tids: self.by_tid };
         let found = together.found(conn.rows(&together.stmt())?);
         let chosen = found.into_iter().filter_map(|mut found| {
             let (keys, referred) = (found.keys.pop()?, found.keys);
-            Some(Chosen { keys, referred, files: Vec::new(), ends: Vec::new(), last: found.last })
+            let (files, ends) = (Vec::new(), Vec::new());
+            Some(Chosen { keys, tids: found.tids, referred, files, ends, last: found.last })
         });
         Ok(chosen.collect())
     }
@@ -169,7 +184,7 @@ impl<'t> Choice<'t> {
         let keys = Keys::from(values(&self.layout.key));
         let referred = self.layout.referred.iter().map(|places| values(places).into()).collect();
         let ends = rows.iter().map(|row| self.ends(row)).collect();
-        (!keys.is_empty()).then(|| Chosen { keys, referred, files: Vec::new(), ends, last })
+        (!keys.is_empty()).then(|| Chosen { keys, tids: None, referred, files: Vec::new(), ends, last })
     }
 
     fn read(

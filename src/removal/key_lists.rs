@@ -3,11 +3,11 @@
 //! **Invariant.** The keys of a list are locked under the rule's whole condition in the same transaction that removes
 //! them, children first; when fewer are found than were chosen before it, the batch is rolled back and chosen anew. On
 //! PostgreSQL, where no file has to be moved first, they are chosen by the statement that locks them, and quick lists
-//! share a transaction where none changes what another was chosen by, each removed whole. A child goes only because one
-//! of these locked rows is its ancestor. A parent with more children than a batch loses them in several transactions,
-//! itself last, and each of these loses its own before it goes. Rows of one table that are tied to one another
-//! (`goes_with`) go in one transaction. Tests: `conformance::families`, `conformance::lists`, `conformance::keys`,
-//! `killed`.
+//! share a transaction where none changes what another was chosen by, each removed whole. There rows also go by where they
+//! lie: nothing changes them between the lock and their end. A child goes only because one of these locked rows is its
+//! ancestor. A parent with more children than a batch loses them in several transactions, itself last, and each of these
+//! loses its own before it goes. Rows of one table that are tied to one another (`goes_with`) go in one transaction. Tests:
+//! `conformance::families`, `conformance::lists`, `conformance::keys`, `killed`.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,7 +19,6 @@ use super::last_look::{LastLook, touches_nothing_else};
 use super::look::{self, Look, MOST_CHILDREN, MOST_FILES, ROOT};
 use super::pace::{Parts, Throttle};
 use super::rows::{apply, ends, file_rows, last_of, lock, remove_branch, remove_listed, remove_roots};
-use super::sets;
 use super::windows::{blocked, note, open};
 use super::{Context, Done, Halt, RemovalError, Task};
 use crate::files::RelativePath;
@@ -89,7 +88,7 @@ fn walk(
     if let Some(age) = indexed {
         order.insert(0, age.operand(&scope));
     }
-    let choice = Choice::new(graph, task, node, order);
+    let mut choice = Choice::new(graph, task, node, order);
     // Without an index the search for the next rows may take long, and no transaction waits for it.
     let at_once = unfiled && indexed.is_some() && choice.locks();
     let along: Vec<&Node> = task.branches.iter().filter_map(|branch| graph.node(&branch.data)).collect();
@@ -99,6 +98,7 @@ fn walk(
     let apart = at_once && deletes && node.self_link().is_none() && task.ties.is_none();
     let last_look = if apart { LastLook::begin(context, conn, node, &along)? } else { LastLook::always() };
     let shares = apart && touches_nothing_else(node, &along);
+    choice.by_tid = shares;
     let mut walk = Walk { task, node, graph, choice, throttle, at_once, shares, counted: 0, last_look };
     for _ in 0..PASSES {
         let before = (done.counts.clone(), done.refused);
@@ -284,8 +284,8 @@ impl Walk<'_> {
             parts.push(part(child, branch.action, rows, files, index));
         }
         let mut rows = 0;
-        for keys in &sets::layers(node, &chosen.keys, &chosen.ends) {
-            rows += remove_roots(context, conn, task, node, graph, keys)?;
+        for part in chosen.parts(node) {
+            rows += remove_roots(context, conn, task, node, graph, part)?;
         }
         parts.push(part(node, node.fate.into(), rows, files, ROOT));
         Ok(parts)

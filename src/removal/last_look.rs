@@ -13,7 +13,7 @@
 use super::batch::Committed;
 use super::{Context, RemovalError};
 use crate::graph::{Fate, Node};
-use crate::store::catalog::reaches_further;
+use crate::store::catalog::{TableKind, reaches_further};
 use crate::store::quiet::Moment;
 use crate::store::target::{Expr, statements};
 use crate::store::{Backend, Conn};
@@ -72,6 +72,7 @@ pub(super) fn touches_nothing_else(node: &Node, along: &[&Node]) -> bool {
 fn changes_nothing_else(node: &Node) -> bool {
     let table = &node.table;
     node.backend == Backend::Postgres
+        && table.kind == TableKind::Table
         && !reaches_further(&node.picture)
         && table.triggers.is_empty()
         && !table.rules

@@ -159,9 +159,8 @@ pub(super) fn remove_roots(
     task: &Task,
     node: &Node,
     graph: &Graph,
-    keys: &Keys,
+    (listed, count): (Expr, u64),
 ) -> Result<u64, Undone> {
-    let listed = Expr::KeyIn(node.key_operands(&node.own()), keys.clone());
     // With a link to the same table the rows are due through others; they were locked as such just now. So are those whose
     // ties were looked at.
     let locked = node.self_link().is_some() || task.ties.is_some();
@@ -172,7 +171,7 @@ pub(super) fn remove_roots(
             cut_loose(context, conn, node, &condition)?;
             let guarded = graph.guard(node, condition).knowing(conn.held_now());
             let rows = delete_rows(context, conn, node, Access::Any, &guarded)?;
-            if rows == keys.len() { Ok(rows) } else { Err(batch::refused_rows(node, keys.len(), rows)) }
+            if rows == count { Ok(rows) } else { Err(batch::refused_rows(node, count, rows)) }
         }
     }
 }

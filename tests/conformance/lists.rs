@@ -3,7 +3,7 @@
 
 use crate::client::Db;
 use crate::families::{civil, entry, job};
-use crate::site::Site;
+use crate::site::{Site, answer};
 
 /// Parents with a child each; what both tables have besides is up to the case.
 fn site(parents: &str, child: &str, by: &str) -> Site {
@@ -191,4 +191,83 @@ fn what_a_trigger_moves_behind_the_lists_goes_too() {
     let run = site.program(&["run", "it"]);
     assert_eq!((run.exit, run.steps("parents", "/rows")), (0, 2_668), "{run:#?}");
     assert_eq!(site.database.count("parents", "id = 3999"), 0);
+}
+
+/// A row that is changed while a batch waits for it lies elsewhere when the batch has it, and goes from there.
+#[test]
+fn a_row_that_is_changed_meanwhile_goes_from_where_it_lies() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text});",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big} REFERENCES parents (id), fate {text});",
+        "parent",
+    );
+    let parent = |number| {
+        let (fate, year) = fate(number);
+        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
+    };
+    site.database.insert("parents", &(1..=3_000).map(parent).collect::<Vec<_>>());
+    let notes = (1..=3_000).map(|number| format!("{number}, {number}, '{}'", fate(number).0));
+    site.database.insert("notes", &notes.collect::<Vec<_>>());
+    let kept = site.dump("fate = 'stays'");
+    // Somebody touches a due row for some milliseconds, lets it go, and touches the next.
+    let touches = "BEGIN; UPDATE parents SET fate = fate WHERE id % 300 = 1; SELECT pg_sleep(0.04); COMMIT; SELECT pg_sleep(0.01);";
+    let run = std::thread::scope(|scope| {
+        let run = site.start(&["run", "it", "--unpaced"]);
+        let application = scope.spawn(|| {
+            for _ in 0..100 {
+                site.database.sql(touches);
+            }
+        });
+        let run = answer(run);
+        application.join().unwrap();
+        run
+    });
+    assert_eq!((run.exit, run.steps("parents", "/rows"), run.steps("notes", "/rows")), (0, 2_000, 2_000), "{run:#?}");
+    assert_eq!((site.fated("goes"), site.dump("fate = 'stays'")), (0, kept));
+}
+
+/// A trigger of the children may write their parent itself, which then lies elsewhere than where it was locked.
+#[test]
+fn a_parent_that_counts_its_children_goes_with_them() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, notes {big}, fate {text});",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big} REFERENCES parents (id), fate {text});
+         CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN UPDATE parents SET notes = notes - 1 WHERE id = old.parent; RETURN NULL; END';
+         CREATE TRIGGER counted AFTER DELETE ON notes FOR EACH ROW EXECUTE FUNCTION counted();",
+        "parent",
+    );
+    let parent = |number| {
+        let (fate, year) = fate(number);
+        format!("{number}, '{year}-01-{:02} 00:00:00', 2, '{fate}'", number % 28 + 1)
+    };
+    site.database.insert("parents", &(1..=300).map(parent).collect::<Vec<_>>());
+    let notes = (0..600).map(|number| format!("{number}, {}, '{}'", number / 2 + 1, fate(number / 2 + 1).0));
+    site.database.insert("notes", &notes.collect::<Vec<_>>());
+    let run = site.purge("it");
+    assert_eq!((run.steps("parents", "/rows"), run.steps("notes", "/rows")), (200, 400), "{run:#?}");
+}
+
+/// Rows of a table and of its heirs may lie at the same places of each.
+#[test]
+fn rows_of_heirs_go_with_those_of_the_table() {
+    let site = site(
+        "CREATE TABLE parents (id {big} PRIMARY KEY, at {civil}, fate {text});
+         CREATE TABLE heirs (PRIMARY KEY (id)) INHERITS (parents); CREATE INDEX heirs_at ON heirs (at);",
+        "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
+        "parent",
+    );
+    let parent = |number| {
+        let (fate, year) = fate(number);
+        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
+    };
+    // Of each pair one lies in each table.
+    for (table, odd) in [("parents", 0), ("heirs", 1)] {
+        let rows = (0..3_000).filter(|number| number % 2 == odd).map(parent);
+        site.database.insert(table, &rows.collect::<Vec<_>>());
+    }
+    let notes = (0..3_000).map(|number| format!("{number}, {number}, '{}'", fate(number).0));
+    site.database.insert("notes", &notes.collect::<Vec<_>>());
+    let run = site.purge("it");
+    assert_eq!((run.steps("parents", "/rows"), run.steps("notes", "/rows")), (2_000, 2_000), "{run:#?}");
 }

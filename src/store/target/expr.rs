@@ -128,6 +128,9 @@ pub enum Expr {
     InShape(Operand, Shape),
     /// Key columns equal to one of a list of keys.
     KeyIn(Vec<Operand>, Keys),
+    /// PostgreSQL: rows that lie at the places of an array (`ctid`). Only of rows that this transaction has locked, of a
+    /// table that has neither partitions nor heirs: an update gives a row another place, and a vacuum its place another row.
+    Tids(Sealed),
     /// Key columns after a key, in the order of the columns.
     KeyAfter(Vec<Operand>, Vec<Sealed>),
     /// Key columns at or before a key.
@@ -297,6 +300,7 @@ impl Expr {
             }
             Self::InShape(operand, shape) => shape.write_test(stmt, backend, operand),
             Self::KeyIn(..)
+            | Self::Tids(..)
             | Self::KeyAfter(..)
             | Self::KeyUpTo(..)
             | Self::KeyInRows { .. }

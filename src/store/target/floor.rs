@@ -13,7 +13,7 @@ use crate::store::{Backend, Stmt};
 pub(super) fn bounds(part: &Expr) -> bool {
     match part {
         Expr::All(parts) => parts.iter().any(bounds),
-        Expr::KeyIn(..) | Expr::KeyAfter(..) | Expr::Pages { .. } => true,
+        Expr::KeyIn(..) | Expr::Tids(..) | Expr::KeyAfter(..) | Expr::Pages { .. } => true,
         Expr::Compare(_, Op::Equal | Op::Above | Op::AtLeast, Scalar::Row(_)) => true,
         _ => false,
     }

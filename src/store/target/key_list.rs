@@ -57,12 +57,16 @@ pub struct Together<'a> {
     pub keys: &'a [Vec<usize>],
     /// Most rows of a list.
     pub size: u64,
+    /// Whether it is asked where each row lies (`ctid`).
+    pub tids: bool,
 }
 
 /// A list of rows that were read together.
 pub struct Found {
     /// For each list of places: the keys.
     pub keys: Vec<Keys>,
+    /// Where the rows lie, if that was asked. It holds as long as they are locked.
+    pub tids: Option<Sealed>,
     /// The last row's values of the columns that order them; none when one of them is NULL.
     pub last: Vec<Sealed>,
 }
@@ -79,6 +83,9 @@ impl Together<'_> {
                 stmt.sql(", CAST((").append(&array(place)).sql(")[").append(&first).sql(":").append(&last);
                 stmt.sql("] AS text)");
             }
+            if self.tids {
+                stmt.sql(", CAST((array_agg(tid))[").append(&first).sql(":").append(&last).sql("] AS text)");
+            }
             for operand in self.read.order {
                 let place = columns.iter().position(|column| column.column.name == operand.column.name);
                 let mut value = Stmt::new("(");
@@ -94,6 +101,9 @@ impl Together<'_> {
             operand.write(&mut stmt);
             stmt.sql(" AS ").sql(alias(index as u8));
         }
+        if self.tids {
+            stmt.sql(", ctid AS tid");
+        }
         write_found(&mut stmt, Backend::Postgres, Access::Any, &self.read);
         stmt.sql(") chosen");
         stmt
@@ -107,13 +117,15 @@ impl Together<'_> {
         let places: Vec<usize> = self.places().collect();
         let list = |(values, first): (&[Option<Sealed>], u64)| {
             let rows = rows.saturating_sub(first).min(self.size);
-            let (arrays, last) = values.split_at_checked(places.len()).filter(|_| rows > 0)?;
+            let (arrays, rest) = values.split_at_checked(places.len()).filter(|_| rows > 0)?;
+            let (tids, last) = rest.split_at_checked(usize::from(self.tids))?;
             let array = |place: &usize| arrays.get(places.iter().position(|known| known == place)?)?.clone();
             let keys = |places: &Vec<usize>| Some(Keys::Arrays(places.iter().map(array).collect::<Option<_>>()?, rows));
             let last = last.iter().cloned().collect::<Option<Vec<_>>>().unwrap_or_default();
-            Some(Found { keys: self.keys.iter().map(keys).collect::<Option<_>>()?, last })
+            let tids = tids.first().cloned().flatten();
+            Some(Found { keys: self.keys.iter().map(keys).collect::<Option<_>>()?, tids, last })
         };
-        let width = (places.len() + self.read.order.len()).max(1);
+        let width = (places.len() + usize::from(self.tids) + self.read.order.len()).max(1);
         values.chunks(width).zip((0..).step_by(self.size.max(1) as usize)).map_while(list).collect()
     }
 

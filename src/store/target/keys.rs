@@ -14,6 +14,7 @@ use crate::store::{Backend, Stmt};
 pub(super) fn write(expr: &Expr, stmt: &mut Stmt, backend: Backend) {
     match expr {
         Expr::KeyIn(columns, keys) => write_list(stmt, backend, columns, keys),
+        Expr::Tids(tids) => write_tids(stmt, tids),
         Expr::KeyAfter(columns, key) => write_range(stmt, backend, columns, key, Side::After),
         Expr::KeyUpTo(columns, key) => write_range(stmt, backend, columns, key, Side::UpTo),
         Expr::KeyInRows { columns, table, alias: number, selected, condition } => {
@@ -210,6 +211,11 @@ fn write_known(stmt: &mut Stmt, columns: &[Operand], arrays: &[Sealed]) {
     column.write(stmt);
     stmt.sql(" = ANY(CAST((SELECT CAST(").value(array.expose().as_str()).sql(" AS ");
     stmt.type_name(&column.column.sql_type).sql("[])) AS ").type_name(&column.column.sql_type).sql("[]))");
+}
+
+/// The same of where rows lie, which spares looking them up in the index of their key.
+fn write_tids(stmt: &mut Stmt, tids: &Sealed) {
+    stmt.sql("ctid = ANY(CAST((SELECT CAST(").value(tids.expose().as_str()).sql(" AS tid[])) AS tid[]))");
 }
 
 /// An array of the keys' values at one position, as PostgreSQL reads it.

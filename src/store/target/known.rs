@@ -68,6 +68,7 @@ impl Expr {
             | Self::Json(..)
             | Self::InShape(..)
             | Self::KeyIn(..)
+            | Self::Tids(..)
             | Self::KeyAfter(..)
             | Self::KeyUpTo(..)
             | Self::Folded(..)
