@@ -91,6 +91,7 @@ fn walk(
     let mut choice = Choice::new(graph, task, node, order);
     // Without an index the search for the next rows may take long, and no transaction waits for it.
     let at_once = unfiled && indexed.is_some() && choice.locks();
+    conn.chain_transactions(at_once && context.pace.is_unpaced())?;
     let along: Vec<&Node> = task.branches.iter().filter_map(|branch| graph.node(&branch.data)).collect();
     // Where a row waits for others of its table, a pass may leave it to the next; and what is not deleted but changed may
     // be due for that.

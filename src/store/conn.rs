@@ -93,6 +93,10 @@ pub(in crate::store) use on;
 pub struct Conn {
     pub(in crate::store) raw: Raw,
     in_transaction: bool,
+    /// Each commit begins the next transaction in the same message.
+    chained: bool,
+    /// A transaction of this kind is open, in which nothing was done yet.
+    ahead: Option<Access>,
     /// A statement of the open transaction failed in a way after which the database may have undone all of it.
     spoilt: bool,
     /// Nothing more is asked of it.
@@ -118,6 +122,8 @@ impl Conn {
         Self {
             raw,
             in_transaction: false,
+            chained: false,
+            ahead: None,
             spoilt: false,
             abandoned: false,
             statement_millis: 0,
@@ -232,6 +238,7 @@ impl Conn {
     /// # Errors
     /// The class of what went wrong, without the database's words.
     pub fn execute(&mut self, stmt: &Stmt) -> Result<u64, StoreError> {
+        self.leave_ahead()?;
         let count = on!(self, raw => RunQueryDsl::execute(stmt.clone(), raw));
         let count = count.map(|rows| rows as u64).map_err(|error| StoreError::from_rows(&error));
         self.noted(count)
@@ -242,6 +249,7 @@ impl Conn {
     /// # Errors
     /// The class of what went wrong, without the database's words.
     pub fn rows(&mut self, stmt: &Stmt) -> Result<Vec<TextRow>, StoreError> {
+        self.leave_ahead()?;
         let rows = on!(self, raw => RunQueryDsl::load::<TextRow>(stmt.clone(), raw));
         self.noted(rows.map_err(|error| StoreError::from_rows(&error)))
     }
@@ -251,12 +259,14 @@ impl Conn {
     /// # Errors
     /// What the database said.
     pub fn catalog_rows(&mut self, stmt: &Stmt) -> Result<Vec<TextRow>, StoreError> {
+        self.leave_ahead()?;
         let rows = on!(self, raw => RunQueryDsl::load::<TextRow>(stmt.clone(), raw));
         self.noted(rows.map_err(|error| StoreError::from_catalog(&error)))
     }
 
     /// Runs fixed SQL text: settings and DDL of retentiond's own.
     pub(in crate::store) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.leave_ahead()?;
         on!(self, raw => raw.batch_execute(sql)).map_err(|error| StoreError::from_catalog(&error))
     }
 
@@ -272,12 +282,15 @@ impl Conn {
         if self.in_transaction {
             return Err(StoreError::new(ErrorKind::Other, "a transaction is already open").into());
         }
-        self.begin(access)?;
+        if self.ahead != Some(access) {
+            self.begin(access)?;
+        }
+        self.ahead = None;
         self.in_transaction = true;
         self.held.1 = false;
         self.spoilt = false;
         let done = work(self).and_then(|value| {
-            self.commit()?;
+            self.commit(access)?;
             Ok(value)
         });
         if self.in_transaction {
@@ -306,20 +319,45 @@ impl Conn {
 
     /// Commits, and never takes a silent rollback for a commit: after a failed statement PostgreSQL answers COMMIT with
     /// ROLLBACK and no error, and MySQL has already ended a transaction that lost a deadlock.
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, access: Access) -> Result<(), StoreError> {
         if self.spoilt {
             let message = "a statement of the transaction had failed, so it was rolled back";
             return Err(StoreError::new(ErrorKind::Other, message));
         }
-        let sql = match self.backend() {
+        let chained = self.chained && self.backend() == Backend::Postgres;
+        let mut sql = String::from(match self.backend() {
             // In a transaction that has failed, the SELECT is an error.
             Backend::Postgres => "SELECT 1; COMMIT",
             Backend::Mysql | Backend::Sqlite => "COMMIT",
-        };
+        });
+        if chained {
+            sql.push_str("; ");
+            sql.push_str(access.begins(Backend::Postgres));
+        }
         // What is checked now only, by a deferred constraint or trigger, may quote a value.
-        on!(self, raw => raw.batch_execute(sql)).map_err(|error| StoreError::from_rows(&error))?;
+        on!(self, raw => raw.batch_execute(&sql)).map_err(|error| StoreError::from_rows(&error))?;
         self.in_transaction = false;
+        self.ahead = chained.then_some(access);
         Ok(())
+    }
+
+    /// From now on each commit begins the next transaction of the same kind in the same message, which spares one, or no
+    /// longer does. PostgreSQL only. For whoever goes on at once: the server ends a session that lets half a minute pass in
+    /// a transaction. What is asked between transactions is asked outside of them all the same.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub fn chain_transactions(&mut self, chained: bool) -> Result<(), StoreError> {
+        self.chained = chained;
+        if chained { Ok(()) } else { self.leave_ahead() }
+    }
+
+    /// Ends a transaction that was begun ahead and in which nothing was done.
+    fn leave_ahead(&mut self) -> Result<(), StoreError> {
+        match self.ahead.take() {
+            Some(_) => self.batch("COMMIT"),
+            None => Ok(()),
+        }
     }
 
     fn rollback(&mut self) -> Result<(), StoreError> {

@@ -108,6 +108,7 @@ pub(in crate::store) fn make_tables(conn: &mut Conn, sql: &str) -> Result<(), St
 
 /// Takes back what a user of a pooled connection changed.
 pub(in crate::store) fn restore(conn: &mut Conn) -> Result<(), StoreError> {
+    conn.chain_transactions(false)?;
     if conn.is_hurried() {
         conn.settle()?;
     }

@@ -139,3 +139,42 @@ fn who_writes_to_postgresql_is_seen() {
     let sqlite = open(&three().urls[2]);
     assert!(sqlite.conn().unwrap().quiet_moment().unwrap().is_none());
 }
+
+/// A commit that begins the next transaction: what is asked between them is asked outside, and is there whatever becomes of
+/// the next one; the next one is of the kind that is wanted; and nothing is left open.
+#[test]
+fn transactions_in_a_chain_are_transactions() {
+    let url = support::postgres().fresh_database();
+    let database = open(&url);
+    let mut ours = database.conn().unwrap();
+    run(&mut ours, "CREATE TABLE t (n integer PRIMARY KEY)");
+    let session = ask(&mut ours, "SELECT CAST(pg_backend_pid() AS text)");
+    let elsewhere = |sql: &str| support::run_sql(&url, sql).trim().to_owned();
+    let state = || elsewhere(&format!("SELECT state FROM pg_stat_activity WHERE pid = {session};"));
+    let all = || elsewhere("SELECT string_agg(CAST(n AS text), ' ' ORDER BY n) FROM t;");
+    let timeout = |conn: &mut Conn| ask(conn, "SELECT current_setting('statement_timeout')");
+    let insert = ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (3)"].map(Stmt::new);
+    let nothing = |_: &mut Conn| Ok::<_, StoreError>(());
+
+    ours.chain_transactions(true).unwrap();
+    ours.transaction(Access::Brief, |conn| conn.execute(&insert[0])).unwrap();
+    assert_eq!((all().as_str(), state().as_str()), ("1", "idle in transaction"));
+    let within = ours.transaction(Access::Brief, |conn| Ok::<_, StoreError>(timeout(conn))).unwrap();
+    assert_eq!(within, "100ms", "the next one is of the same kind");
+    assert_eq!(timeout(&mut ours), "30s", "but what is asked between them is asked outside");
+    assert_eq!(state(), "idle");
+
+    ours.transaction(Access::Brief, |conn| conn.execute(&insert[1])).unwrap();
+    ours.execute(&insert[2]).unwrap();
+    let failed = ours.transaction(Access::Brief, |conn| conn.execute(&insert[0]));
+    assert!(failed.is_err(), "it is there already");
+    assert_eq!(all(), "1 2 3");
+
+    ours.transaction(Access::Brief, nothing).unwrap();
+    elsewhere("DELETE FROM t;");
+    let refused = ours.transaction(Access::ReadOnly, |conn| conn.execute(&insert[0]));
+    assert!(refused.is_err(), "another kind than the one before is begun as such");
+    ours.transaction(Access::Brief, nothing).unwrap();
+    ours.chain_transactions(false).unwrap();
+    assert_eq!((all().as_str(), state().as_str()), ("", "idle"));
+}
