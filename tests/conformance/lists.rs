@@ -24,6 +24,12 @@ fn fate(number: u64) -> (&'static str, u64) {
     if number.is_multiple_of(3) { ("stays", 2030) } else { ("goes", 2020) }
 }
 
+/// A parent's row: key, time and fate.
+fn parent(number: u64) -> String {
+    let (fate, year) = fate(number);
+    format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
+}
+
 /// Of types whose text PostgreSQL puts in quotes within an array, or writes in many ways, each value finds its rows again.
 #[test]
 fn values_of_any_type_come_back_from_an_array() {
@@ -150,10 +156,6 @@ fn quick_lists_share_a_transaction() {
             "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
             "parent",
         );
-        let parent = |number| {
-            let (fate, year) = fate(number);
-            format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
-        };
         site.database.insert("parents", &(0..12_150).map(parent).collect::<Vec<_>>());
         let note = |number: u64| {
             let parent = number * 9 + number % 2;
@@ -201,10 +203,6 @@ fn a_row_that_is_changed_meanwhile_goes_from_where_it_lies() {
         "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big} REFERENCES parents (id), fate {text});",
         "parent",
     );
-    let parent = |number| {
-        let (fate, year) = fate(number);
-        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
-    };
     site.database.insert("parents", &(1..=3_000).map(parent).collect::<Vec<_>>());
     let notes = (1..=3_000).map(|number| format!("{number}, {number}, '{}'", fate(number).0));
     site.database.insert("notes", &notes.collect::<Vec<_>>());
@@ -257,10 +255,6 @@ fn rows_of_heirs_go_with_those_of_the_table() {
         "CREATE TABLE notes (id {big} PRIMARY KEY, parent {big}, fate {text});",
         "parent",
     );
-    let parent = |number| {
-        let (fate, year) = fate(number);
-        format!("{number}, '{year}-01-{:02} 00:00:00', '{fate}'", number % 28 + 1)
-    };
     // Of each pair one lies in each table.
     for (table, odd) in [("parents", 0), ("heirs", 1)] {
         let rows = (0..3_000).filter(|number| number % 2 == odd).map(parent);
