@@ -36,8 +36,8 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// The rows, in parts that can be removed one after the other, and how many each has.
-    pub fn parts(&self, node: &Node) -> Vec<(Expr, u64)> {
+    /// The rows, in layers that can be removed one after the other, and how many each has.
+    pub fn layers(&self, node: &Node) -> Vec<(Expr, u64)> {
         if let Some(tids) = &self.tids {
             return vec![(Expr::Tids(tids.clone()), self.keys.len())];
         }

@@ -285,8 +285,8 @@ impl Walk<'_> {
             parts.push(part(child, branch.action, rows, files, index));
         }
         let mut rows = 0;
-        for part in chosen.parts(node) {
-            rows += remove_roots(context, conn, task, node, graph, part)?;
+        for layer in chosen.layers(node) {
+            rows += remove_roots(context, conn, task, node, graph, layer)?;
         }
         parts.push(part(node, node.fate.into(), rows, files, ROOT));
         Ok(parts)

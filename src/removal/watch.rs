@@ -25,13 +25,13 @@ const SHARE: u32 = 20;
 /// Between two looks at most, however long one takes.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// What is known of each store's catalog.
+/// The last reading of each store's catalog.
 #[derive(Default)]
-pub struct Watch(RefCell<BTreeMap<StoreName, Known>>);
+pub struct Watch(RefCell<BTreeMap<StoreName, Reading>>);
 
-/// What is known of a catalog.
+/// A reading of a catalog.
 #[derive(Clone)]
-struct Known {
+struct Reading {
     /// When it is looked at next.
     next: Instant,
     /// For which tables it was looked at.
@@ -46,31 +46,30 @@ impl Watch {
     /// Looks if it is time to, or if the task touches tables that were not looked at yet.
     pub(super) fn look(&self, conn: &mut Conn, graph: &Graph, node: &Node, task: &Task) -> Result<(), RemovalError> {
         let touched = touched(task);
-        let mut known = self.0.borrow().get(&node.store).cloned();
-        let covered = known.as_ref().is_some_and(|known| touched.is_subset(&known.seen));
+        let last = self.0.borrow().get(&node.store).cloned();
         let started = Instant::now();
-        if let Some(known) = known.as_mut().filter(|_| covered) {
-            if started < known.next {
+        if let Some(last) = last.as_ref().filter(|last| touched.is_subset(&last.seen)) {
+            if started < last.next {
                 return Ok(());
             }
-            if known.is_untouched(conn)? {
-                known.next = started + EVERY;
-                self.0.borrow_mut().insert(node.store.clone(), known.clone());
+            if last.is_true_still(conn)? {
+                let next = started + EVERY;
+                self.0.borrow_mut().insert(node.store.clone(), Reading { next, ..last.clone() });
                 return Ok(());
             }
         }
-        let seen: BTreeSet<DataName> = known.into_iter().flat_map(|known| known.seen).chain(touched).collect();
+        let seen: BTreeSet<DataName> = last.into_iter().flat_map(|last| last.seen).chain(touched).collect();
         let quiet = conn.quiet_moment()?;
         look_at(conn, graph, node, &seen)?;
         let next = Instant::now() + EVERY.max(started.elapsed() * SHARE).min(LONGEST);
-        self.0.borrow_mut().insert(node.store.clone(), Known { next, seen, quiet, wrote: 0 });
+        self.0.borrow_mut().insert(node.store.clone(), Reading { next, seen, quiet, wrote: 0 });
         Ok(())
     }
 
     /// A batch was committed that surely wrote to the store.
     pub(super) fn note(&self, store: &StoreName) {
-        if let Some(known) = self.0.borrow_mut().get_mut(store) {
-            known.wrote += 1;
+        if let Some(last) = self.0.borrow_mut().get_mut(store) {
+            last.wrote += 1;
         }
     }
 
@@ -88,9 +87,9 @@ impl Watch {
     }
 }
 
-impl Known {
+impl Reading {
     /// Whether nobody can have changed the catalog since it was read.
-    fn is_untouched(&self, conn: &mut Conn) -> Result<bool, RemovalError> {
+    fn is_true_still(&self, conn: &mut Conn) -> Result<bool, RemovalError> {
         Ok(match self.quiet {
             Some(moment) => moment.was_ours_alone(conn, self.wrote)?,
             None => false,

@@ -172,9 +172,14 @@ impl Conn {
         }
     }
 
-    /// Whether a transaction was begun and not ended; such a connection never goes back to its pool.
+    /// Whether a transaction was begun and not ended.
     pub(in crate::store) fn is_in_transaction(&self) -> bool {
         self.in_transaction
+    }
+
+    /// The same, or one is open in which nothing was done yet; such a connection never goes back to its pool.
+    pub(in crate::store) fn has_open_transaction(&self) -> bool {
+        self.in_transaction || self.ahead.is_some()
     }
 
     /// The limit that was last set for a statement, in milliseconds.

@@ -234,7 +234,7 @@ impl ManageConnection for Manager {
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
         match slot {
-            Slot::Live(conn) => conn.is_in_transaction(),
+            Slot::Live(conn) => conn.has_open_transaction(),
             Slot::Failed { .. } | Slot::Closed => true,
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::client::Db;
 use crate::families::{civil, entry, job};
-use crate::site::{Site, answer};
+use crate::site::Site;
 
 /// Parents with a child each; what both tables have besides is up to the case.
 fn site(parents: &str, child: &str, by: &str) -> Site {
@@ -207,16 +207,22 @@ fn a_row_that_is_changed_meanwhile_goes_from_where_it_lies() {
     let notes = (1..=3_000).map(|number| format!("{number}, {number}, '{}'", fate(number).0));
     site.database.insert("notes", &notes.collect::<Vec<_>>());
     let kept = site.dump("fate = 'stays'");
-    // Somebody touches a due row for some milliseconds, lets it go, and touches the next.
-    let touches = "BEGIN; UPDATE parents SET fate = fate WHERE id % 300 = 1; SELECT pg_sleep(0.04); COMMIT; SELECT pg_sleep(0.01);";
+    // Somebody has changed rows, and lets them go when the batch waits for them.
+    let changes = "BEGIN; UPDATE parents SET fate = fate WHERE id % 300 = 1;
+         DO $$ BEGIN FOR i IN 1..3000 LOOP
+             PERFORM pg_stat_clear_snapshot();
+             IF EXISTS (SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))) THEN RETURN; END IF;
+             PERFORM pg_sleep(0.005);
+         END LOOP; RAISE 'nobody waited'; END $$;
+         COMMIT;";
+    let changed =
+        "SELECT count(*) FROM pg_locks WHERE relation = CAST('parents' AS regclass) AND mode = 'RowExclusiveLock';";
     let run = std::thread::scope(|scope| {
-        let run = site.start(&["run", "it", "--unpaced"]);
-        let application = scope.spawn(|| {
-            for _ in 0..100 {
-                site.database.sql(touches);
-            }
-        });
-        let run = answer(run);
+        let application = scope.spawn(|| site.database.sql(changes));
+        while site.database.sql(changed)[0].trim() == "0" && !application.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let run = site.program(&["run", "it", "--unpaced"]);
         application.join().unwrap();
         run
     });
